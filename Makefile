@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make demo` and `make test` set up on their own.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Hospitals share these machines: one thread a process, and nothing phones home.
+export OMP_NUM_THREADS ?= 1
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+
+.PHONY: setup demo test lint format bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,ray]'
+	touch $@
+
+demo: setup
+	$(BIN)/python -m simulations.demo
+
+test: setup
+	$(BIN)/pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: bench-simulation
+
+bench-%: setup
+	$(BIN)/python -m benchmarks.$*
+
+clean:
+	rm -rf $(VENV) build *.egg-info runs demo hospitals .pytest_cache .mypy_cache .ruff_cache

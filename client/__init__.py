@@ -1,0 +1,1 @@
+"""A hospital: its data, its GPU, its policy, its ledger."""

@@ -1,0 +1,299 @@
+"""The site agent: decides what a study may do here, trains, charges and lets the result out.
+
+The same object serves a simulation, in process, and a hospital, where the Flower ClientApp asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from client.admission import admit
+from client.data.cohort import Cohort
+from client.data.prepare import prepare
+from client.guard.book import Reservation
+from client.guard.budget import Budget, spent
+from client.guard.egress import Parcel, inspect
+from client.guard.ledger import AlreadySettled, Ledger
+from client.guard.spool import Spool
+from client.messages import Request
+from client.randomness import Randomness
+from client.refusals import Refusals
+from client.site import Site
+from client.status import SiteStatus
+from client.training.batches import Samples, order_by_unit
+from client.training.evaluation import evaluate
+from client.training.plain import train_plain
+from client.training.private import train_private
+from client.training.workspace import Progress, Silent, Workspace, choose_device
+from common.errors import PolicyError
+from common.privacy.events import Event, UnprotectedEvent
+from common.privacy.noise import SecureRandom
+from common.privacy.plan import SitePlan, plan_site
+from common.study import Study
+from common.tasks.base import Floats
+from common.weights import Vector
+from common.wire import Answer, Introduction
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where an agent keeps what must not be lost.
+
+    Attributes:
+        ledger: the ledger file, one for the whole site.
+        state: spool and status of this study.
+        cache: prepared cohorts; None prepares them in memory only.
+    """
+
+    ledger: Path
+    state: Path
+    cache: Path | None = None
+
+
+class Agent:
+    """One site in one study.
+
+    Args:
+        site: the hospital's own settings.
+        study: the study as the site approved it.
+        folders: where ledger, spool and cache are.
+        secret: the site's secret, which keys pseudonyms and the split.
+        randomness: the site's generator.
+        watch: makes the `Progress` of a round; the round's number is its argument.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        study: Study,
+        folders: Folders,
+        *,
+        secret: bytes,
+        randomness: Randomness,
+        watch: Callable[[int], Progress] | None = None,
+    ) -> None:
+        self.site = site
+        self.study = study
+        self.folders = folders
+        self.randomness = randomness
+        self.watch = watch or (lambda _: Silent())
+        self._secret = secret
+        self.ledger = Ledger(folders.ledger, site=site.name, population=site.name)
+        self.spool = Spool(folders.state / "spool")
+        self.refusals = Refusals(folders.state)
+        self.budget = Budget(max_epsilon=site.policy.max_epsilon, delta=site.policy.delta)
+
+    @cached_property
+    def space(self) -> Workspace:
+        """The study made ready on this site's device."""
+        return Workspace(self.study, choose_device(self.site.compute.device))
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """The site's patients for this study."""
+        classes = self.space.task.classes
+        return prepare(self.site, self.study.data, classes, self._secret, self.folders.cache)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The training samples on the device, ordered by the unit of privacy."""
+        rows = self.cohort.rows("train")
+        by_patient = self.study.privacy.unit == "patient"
+        unit = self.cohort.patient[rows] if by_patient else np.arange(len(rows))
+        cohort = self.cohort
+        return order_by_unit(cohort.inputs[rows], cohort.targets[rows], unit, self.space.device)
+
+    @cached_property
+    def plan(self) -> SitePlan | None:
+        """What the study costs here; None without privacy."""
+        return plan_site(self.study, self.declared_patients) if self.study.privacy.enabled else None
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the prepared data hold; 0 before they are first used."""
+        ready = [self.__dict__[name] for name in ("cohort", "samples") if name in self.__dict__]
+        return sum(item.inputs.nbytes for item in ready)
+
+    @property
+    def declared_patients(self) -> int:
+        """The public number of patients that the site states for the study's data set."""
+        return self.site.dataset(self.study.data).declared_patients
+
+    def describe(self) -> Introduction:
+        """Check that the study may and can run here, and say what is public about the site.
+
+        Raises:
+            PolicyError: the site's policy forbids the study.
+            BudgetError: the whole study does not fit into what is left of the budget.
+            DataError: the data cannot be used.
+        """
+        admit(self.site, self.study)
+        self.ledger.record_policy(self.site.policy.model_dump(mode="json"))
+        self._check_patients()
+        self._status().write()
+        return Introduction(
+            self.site.name, self.declared_patients, self.space.layout.digest, self._statistics
+        )
+
+    def handle(self, request: Request) -> Answer:
+        """Answer a request: the spooled bytes where there are some, else new ones, charged before they are made.
+
+        Raises:
+            PolicyError, BudgetError, DataError, MachineError: nothing leaves, and `what` says why.
+        """
+        self._check_request(request)
+        reservations, key = self._reserve(request)
+        parcel = self.spool.load(key)
+        if parcel is None:
+            parcel = self._make(request)
+            inspect(parcel, self.space.layout, self._tally_size)
+            self.spool.save(key, parcel)
+        for reservation in reservations:
+            self.ledger.settle(reservation, steps=reservation.event.steps, released=parcel.digest)
+        self._status(parcel.size).write()
+        return Answer(
+            self.site.name,
+            self.declared_patients,
+            self.ledger.head(),
+            parcel.weights,
+            parcel.tally,
+        )
+
+    def _reserve(self, request: Request) -> tuple[list[Reservation], str]:
+        """Charge everything that the answer will release; return the open reservations and the spool's key.
+
+        A key that is settled, but whose bytes are gone, cannot be made again for nothing: the next attempt is a new
+        charge under a new key.
+        """
+        attempt = 0
+        while True:
+            key = request.key if not attempt else f"{request.key}-again-{attempt}"
+            try:
+                events = self._events(request)
+                return [
+                    self._reserve_one(f"{key}/{n}", request, g, e) for n, (g, e) in events.items()
+                ], key
+            except AlreadySettled:
+                if self.spool.load(key) is not None:
+                    return [], key
+                attempt += 1
+
+    def _reserve_one(self, key: str, request: Request, group: str, event: Event) -> Reservation:
+        return self.ledger.reserve(
+            key,
+            study=self.study.name,
+            fingerprint=self.study.fingerprint,
+            round=request.round,
+            group=f"{group}/{self.cohort.split_id}",
+            event=event,
+            delta=self.study.privacy.delta,
+            randomness=self.randomness.origin,
+            budget=self._limit(event),
+        )
+
+    def _limit(self, event: Event) -> Budget | None:
+        """The budget that an event must fit; what the policy declares free of charge has none."""
+        return None if isinstance(event, UnprotectedEvent) else self.budget
+
+    def _events(self, request: Request) -> dict[str, tuple[str, Event]]:
+        """Name what a request releases: `{"training": (group, event), "statistics": …}`."""
+        events: dict[str, tuple[str, Event]] = {}
+        if request.train:
+            events["training"] = ("train", self._training_event())
+        if request.evaluate and self._statistics != "none":
+            events["statistics"] = ("test", self._statistics_event())
+        return events
+
+    def _training_event(self) -> Event:
+        if self.plan is None:
+            return UnprotectedEvent("weights trained without noise", 1)
+        return self.plan.training_event()
+
+    def _statistics_event(self) -> Event:
+        if self._statistics == "noisy" and self.plan is not None:
+            return self.plan.evaluation_event(self.space.task.tally_bound)
+        return UnprotectedEvent("exact statistics of held-out patients", 1, declared_public=True)
+
+    @property
+    def _statistics(self) -> str:
+        """none, noisy or exact: the policy's word; without privacy, noise would be pretence."""
+        chosen = self.site.policy.statistics
+        return "exact" if chosen == "noisy" and self.plan is None else chosen
+
+    def _make(self, request: Request) -> Parcel:
+        tally = self._tally(request) if request.evaluate and self._statistics != "none" else None
+        weights = self._train(request) if request.train else None
+        return Parcel(weights, tally)
+
+    def _train(self, request: Request) -> Vector:
+        progress = self.watch(request.round)
+        sampling = self._stream(request, "sampling")
+        if self.plan is None:
+            return train_plain(self.space, request.weights, self.samples, sampling, progress)[0]
+        noise = self._stream(request, "noise")
+        return train_private(
+            self.space, request.weights, self.samples, self.plan, sampling, noise, progress
+        )
+
+    def _tally(self, request: Request) -> Floats:
+        tally = evaluate(self.space, request.weights, self.cohort).flat()
+        if self._statistics == "noisy" and self.plan is not None:
+            deviation = self.plan.evaluation_noise * self.space.task.tally_bound
+            tally = tally + deviation * self._stream(request, "statistics").normal(tally.size)
+        return tally
+
+    def _stream(self, request: Request, purpose: str) -> SecureRandom:
+        return self.randomness.stream(self.site.name, request.key, purpose)
+
+    @property
+    def _tally_size(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self.space.task.tally_layout.values())
+
+    def _check_request(self, request: Request) -> None:
+        if request.fingerprint != self.study.fingerprint:
+            raise PolicyError(
+                "The coordinator asks for another study than the one approved here.",
+                where=f"site '{self.site.name}', study '{self.study.name}'",
+                fix="Compare the two study files; approve the new one if you agree with it.",
+            )
+        last = self.study.federation.rounds + (0 if request.train else 1)
+        if not 1 <= request.round <= last:
+            raise PolicyError(
+                f"Round {request.round} is outside the study's {self.study.federation.rounds} rounds.",
+                where=f"site '{self.site.name}', study '{self.study.name}'",
+            )
+        if not np.isfinite(request.weights).all():
+            raise PolicyError(
+                "The coordinator sent weights that are not finite.",
+                where=f"site '{self.site.name}', round {request.round}",
+                fix="Training diverged elsewhere: lower the learning rate.",
+            )
+
+    def _check_patients(self) -> None:
+        least = self.site.policy.min_patients
+        if self.cohort.train_patients < least:
+            raise PolicyError(
+                f"The site has fewer training patients than its policy's minimum of {least}.",
+                where=f"{self.site.file}, [policy] min_patients",
+                fix="Add patients, or lower the minimum after weighing what it protects.",
+            )
+
+    def _status(self, sent: int = 0) -> SiteStatus:
+        charges = self.ledger.charges()
+        mine = [charge for charge in charges if charge.fingerprint == self.study.fingerprint]
+        before = SiteStatus.read(self.folders.state)
+        return SiteStatus.of(
+            self.folders.state,
+            self.cohort,
+            declared_patients=self.declared_patients,
+            steps=sum(c.event.steps for c in mine if c.group.startswith("train/")),
+            sigma=self.plan.noise_multiplier if self.plan else 0.0,
+            delta=self.study.privacy.delta,
+            epsilon=spent(mine, self.study.privacy.delta),
+            bytes_sent=(before.bytes_sent if before else 0) + sent,
+        )

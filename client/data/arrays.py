@@ -1,0 +1,177 @@
+"""Arrays: images in an .npz file, with its own split (MedMNIST) or cut into sites by `part`."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.data.config import ArrayDataset
+from client.data.samples import RawSamples
+from client.data.split import declared_splits
+from client.data.targets import label_numbers
+from common import plugins
+from common.data_spec import ArraySpec
+from common.errors import DataError
+
+Archive = Mapping[str, NDArray[Any]]
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One set of arrays of the file, with the split that it declares."""
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    patients: list[str] = field(repr=False)
+    split: str | None
+
+
+class ArraySource:
+    """Reads `kind = "arrays"`."""
+
+    def load(
+        self, dataset: ArrayDataset, spec: ArraySpec, classes: Sequence[str] | None
+    ) -> RawSamples:
+        """Read the file, keep this site's part and scale the images (see `Source.load`)."""
+        blocks = _blocks(_open(dataset), dataset)
+        patients = [patient for block in blocks for patient in block.patients]
+        splits = None
+        if any(block.split for block in blocks):
+            pairs = [(patient, b.split or "") for b in blocks for patient in b.patients]
+            splits = declared_splits(pairs, where=str(dataset.path))
+        mine = np.flatnonzero(_in_part(patients, dataset))
+        images = [_shaped(block.images, spec, dataset) for block in blocks]
+        labels = np.concatenate([_labels(b.labels, classes, dataset) for b in blocks])
+        return RawSamples(
+            inputs=_scaled(np.concatenate(images)[mine], spec),
+            targets=labels[mine],
+            patients=[patients[row] for row in mine],
+            splits=splits,
+        )
+
+
+def _open(dataset: ArrayDataset) -> Archive:
+    where = str(dataset.path)
+    if not dataset.path.is_file():
+        raise DataError("There is no such file.", where=where, fix="Correct the path.")
+    try:
+        with np.load(dataset.path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        pickled = "pickle" in str(error) or "Object arrays" in str(error)
+        what = "The file holds Python objects." if pickled else "This is not an .npz file."
+        fix = "Save plain number and text arrays." if pickled else "Write it with numpy.savez."
+        raise DataError(what, where=where, fix=fix) from None
+
+
+def _blocks(archive: Archive, dataset: ArrayDataset) -> list[_Block]:
+    """Find images and labels, one block a split."""
+    prefixes = [s for s in _SPLITS if f"{s}_{dataset.images}" in archive]
+    if dataset.images in archive:
+        prefixes = []
+    if dataset.splits is not None and set(dataset.splits) - set(prefixes):
+        raise DataError(
+            f"The file does not have all of the splits {', '.join(dataset.splits)}.",
+            where=str(dataset.path),
+            fix=f"It has: {', '.join(prefixes) or 'none'}.",
+        )
+    chosen = [s for s in prefixes if dataset.splits is None or s in dataset.splits]
+    if not prefixes:
+        return [_block(archive, dataset, "", None)]
+    declared = "test" in chosen and len(chosen) > 1
+    return [_block(archive, dataset, f"{s}_", s if declared else None) for s in chosen]
+
+
+def _block(archive: Archive, dataset: ArrayDataset, prefix: str, split: str | None) -> _Block:
+    images = _array(archive, f"{prefix}{dataset.images}", dataset)
+    labels = _array(archive, f"{prefix}{dataset.labels}", dataset)
+    name = f"{prefix}{dataset.patients}"
+    patients = [f"{prefix}{row}" for row in range(len(images))]
+    if name in archive:
+        patients = [str(value) for value in archive[name].reshape(-1).tolist()]
+    if not len(images) == len(labels) == len(patients):
+        raise DataError(
+            f"There are {len(images)} images, {len(labels)} labels and {len(patients)} patients.",
+            where=str(dataset.path),
+            fix="Give each image one label and one patient.",
+        )
+    return _Block(images, labels, patients, split)
+
+
+def _array(archive: Archive, name: str, dataset: ArrayDataset) -> NDArray[Any]:
+    if name not in archive:
+        raise DataError(
+            f"There is no array '{name}'.",
+            where=str(dataset.path),
+            fix=f"{plugins.nearest(name, archive)}It has: {', '.join(sorted(archive)) or 'none'}.",
+        )
+    array = archive[name]
+    if array.ndim == 0:
+        raise DataError(f"The array '{name}' is a single value.", where=str(dataset.path))
+    return array
+
+
+def _in_part(patients: Sequence[str], dataset: ArrayDataset) -> NDArray[np.bool_]:
+    """Tell which rows belong to this site's part: a public shuffle of the patients, cut in n."""
+    index, of = dataset.part_of
+    _, number = np.unique(np.array(patients, dtype=str), return_inverse=True)
+    total = int(number.max()) + 1 if len(number) else 0
+    shuffled = np.random.Generator(np.random.PCG64(dataset.part_seed)).permutation(total)
+    return np.isin(number, np.array_split(shuffled, of)[index - 1])
+
+
+def _shaped(images: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[Any]:
+    """Bring [N, H, W], [N, H, W, C] or [N, C, H, W] to [N, C, H, W] of the study's size."""
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    if images.ndim == 4 and images.shape[1] == 1 and spec.channels == 3:
+        images = np.repeat(images, 3, axis=1)
+    if images.shape[1:] != spec.input_shape or images.dtype.kind not in "buif":
+        raise DataError(
+            f"The images are {images.dtype} of shape {images.shape[1:]} "
+            f"(channels, rows, columns); the study wants numbers of {spec.input_shape}.",
+            where=str(dataset.path),
+            fix="Set image_size and channels in the study, or convert the images.",
+        )
+    return images
+
+
+def _scaled(images: NDArray[Any], spec: ArraySpec) -> NDArray[np.float32]:
+    """Clip to the public range and map it to [-1, 1]; what is no number becomes 0."""
+    clipped = np.clip(images.astype(np.float32), spec.value_min, spec.value_max)
+    half = (spec.value_max - spec.value_min) / 2.0
+    scaled: NDArray[np.float32] = np.nan_to_num((clipped - spec.value_min) / half - 1.0)
+    return scaled
+
+
+def _labels(
+    labels: NDArray[Any], classes: Sequence[str] | None, dataset: ArrayDataset
+) -> NDArray[np.int64]:
+    """Read class numbers or class names."""
+    where = f"{dataset.path}, '{dataset.labels}'"
+    if labels.ndim > 1 and labels.size != len(labels):
+        raise DataError("There are several labels for each image.", where=where)
+    flat = labels.reshape(-1)
+    if flat.dtype.kind in "US" and classes is not None:
+        words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat.tolist()]
+        return np.array(label_numbers(words, classes, where=where), dtype=np.int64)
+    if flat.dtype.kind not in "buif" or not np.isfinite(flat.astype(np.float64)).all():
+        raise DataError("The labels are no class numbers.", where=where)
+    numbers = flat.astype(np.int64)
+    top = len(classes) - 1 if classes is not None else int(numbers.max(initial=0))
+    bad = int(((numbers < 0) | (numbers > top) | (numbers != flat)).sum())
+    if bad:
+        raise DataError(
+            f"{bad} labels are not class numbers from 0 to {top}.",
+            where=where,
+            fix=f"The classes are: {', '.join(classes or ())}.",
+        )
+    return numbers

@@ -1,0 +1,130 @@
+"""A site's prepared patients for a study: what training and evaluation see.
+
+Nothing here carries an identifier: patients are numbered in the order of a keyed hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.data.quarantine import NOTHING, Quarantine
+from client.data.samples import RawSamples
+from client.data.split import TEST, is_held_out, keyed
+from common.errors import DataError
+
+Role = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Samples of the patients of one site, grouped by patient.
+
+    Attributes:
+        inputs: [N, ...] float32 in [-1, 1]; may be a read-only memory map.
+        targets: [N] int64 classes, or [N, H] float32.
+        patient: [N] int64, the sample's patient, 0..P-1, ascending.
+        is_test: [P] bool, which patients are held out.
+        split_id: how they were chosen: "declared" or "hash:FRACTION".
+        quarantine: what was left out.
+        notes: sentences for the site's people; counts only.
+    """
+
+    inputs: NDArray[np.float32] = field(repr=False)
+    targets: NDArray[Any] = field(repr=False)
+    patient: NDArray[np.int64] = field(repr=False)
+    is_test: NDArray[np.bool_] = field(repr=False)
+    split_id: str
+    quarantine: Quarantine = NOTHING
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """N, all samples."""
+        return len(self.patient)
+
+    @property
+    def patients(self) -> int:
+        """P, all patients."""
+        return len(self.is_test)
+
+    @property
+    def train_patients(self) -> int:
+        """Patients who train."""
+        return self.patients - self.test_patients
+
+    @property
+    def test_patients(self) -> int:
+        """Patients who are held out."""
+        return int(self.is_test.sum())
+
+    def rows(self, role: Role) -> NDArray[np.int64]:
+        """Return the indices of the samples of a role, in patient order."""
+        chosen = self.is_test[self.patient]
+        return np.flatnonzero(chosen if role == "test" else ~chosen)
+
+    def count(self, role: Role) -> int:
+        """Number of samples of a role."""
+        return len(self.rows(role))
+
+
+def assemble(
+    raw: RawSamples, *, secret: bytes, test_fraction: float, most: int | None, where: str
+) -> Cohort:
+    """Number the patients, hold some out and bound what each contributes.
+
+    Args:
+        raw: the samples with identifiers.
+        secret: the site's secret.
+        test_fraction: of the patients, where the site declares no split.
+        most: samples of a patient, at most; evenly spread over those that there are.
+        where: the data set, for messages.
+
+    Raises:
+        DataError: nobody is left, or a sample is not finite.
+    """
+    if len(raw.patients) == 0:
+        raise DataError(
+            f"No patient can be used. Left out: {raw.quarantine.summary()}.",
+            where=where,
+            fix="Mend the most frequent reason first.",
+        )
+    if not (np.isfinite(raw.inputs).all() and np.isfinite(raw.targets).all()):
+        raise DataError("Some samples hold values that are not numbers.", where=where)
+    order = sorted(set(raw.patients), key=lambda patient: keyed(secret, "order", patient))
+    number = {patient: index for index, patient in enumerate(order)}
+    patient = np.fromiter((number[p] for p in raw.patients), np.int64, len(raw.patients))
+    chosen = _bounded(patient, most)
+    held_out = [_test(raw, secret, name, test_fraction) for name in order]
+    return Cohort(
+        inputs=np.ascontiguousarray(raw.inputs[chosen], dtype=np.float32),
+        targets=np.ascontiguousarray(raw.targets[chosen]),
+        patient=patient[chosen],
+        is_test=np.array(held_out, dtype=np.bool_),
+        split_id="declared" if raw.splits is not None else f"hash:{test_fraction}",
+        quarantine=raw.quarantine,
+        notes=raw.notes,
+    )
+
+
+def _test(raw: RawSamples, secret: bytes, patient: str, fraction: float) -> bool:
+    if raw.splits is not None:
+        return raw.splits[patient] == TEST
+    return is_held_out(secret, patient, fraction)
+
+
+def _bounded(patient: NDArray[np.int64], most: int | None) -> NDArray[np.int64]:
+    """Return row indices grouped by patient, at most `most` each, evenly spread."""
+    order = np.argsort(patient, kind="stable")
+    if most is None:
+        return order
+    _, starts, counts = np.unique(patient[order], return_index=True, return_counts=True)
+    keep = [
+        start + np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+        for start, count in zip(starts, counts, strict=True)
+    ]
+    chosen: NDArray[np.int64] = order[np.concatenate(keep)]
+    return chosen

@@ -1,0 +1,1 @@
+"""DICOM: the index of the files, their pixels, and the samples made of them."""

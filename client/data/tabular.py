@@ -1,0 +1,251 @@
+"""Reads a site's tables as text, with errors that name the file, the column and the nearest name.
+
+Everything is read as text first: a leading zero of an identifier survives, and what counts as
+missing is decided here, once, for all formats.
+"""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+import zipfile
+import zlib
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from client.data.config import Filter, Join, TextFormat
+from common import plugins
+from common.data_spec import Scalar
+from common.errors import DataError, MachineError
+
+_BLANK = {"", "na", "n/a", "nan", "null", "<na>", "#n/a"}
+_PARQUET = (".parquet", ".pq")
+
+
+def read_table(path: Path, text: TextFormat, wanted: Collection[str] | None = None) -> pd.DataFrame:
+    """Read a file (csv, tsv, csv.gz, csv.zip, parquet) into stripped text columns.
+
+    Args:
+        path: the file.
+        text: how it is written.
+        wanted: read these of the site's columns only; none: all.
+
+    Raises:
+        DataError: the file is missing or is not such a table.
+    """
+    if not path.exists():
+        raise DataError("There is no such file.", where=str(path), fix="Correct the path.")
+    if path.is_dir():
+        raise DataError("This is a folder, not a table.", where=str(path), fix="Name the file.")
+    if path.suffix.casefold() in _PARQUET:
+        return _parquet(path, wanted)
+    return read_text(str(path), text, wanted, where=str(path), tabs=".tsv" in path.name.casefold())
+
+
+def read_text(
+    source: str | IO[bytes],
+    text: TextFormat,
+    wanted: Collection[str] | None,
+    *,
+    where: str,
+    tabs: bool = False,
+) -> pd.DataFrame:
+    """Read separated text; see `read_table`."""
+    seen: list[str] = []
+
+    def is_wanted(name: Hashable) -> bool:
+        seen.append(str(name).strip())
+        return wanted is None or seen[-1] in wanted
+
+    separator = "\t" if tabs and text.separator == "," else text.separator
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # else fields are dropped
+            frame = pd.read_csv(
+                source,
+                sep=separator,
+                engine="c" if len(separator) == 1 else "python",
+                header=None if text.header else 0,
+                names=list(text.header) if text.header else None,
+                usecols=is_wanted,
+                dtype=str,
+                na_filter=False,
+                encoding=text.encoding,
+                index_col=False,
+                skipinitialspace=True,
+            )
+    except UnicodeError:
+        raise DataError(
+            f"The text is not in {text.encoding}.",
+            where=where,
+            fix="Set encoding in site.toml, for example 'latin-1' or 'utf-16'.",
+        ) from None
+    except (
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        OSError,
+        OverflowError,
+        pd.errors.ParserWarning,
+        zlib.error,
+    ) as error:
+        raise DataError(_why(error), where=where, fix="Check separator and header.") from None
+    frame = _stripped(frame)
+    frame.attrs["columns"] = seen  # all that the file has, for hints
+    return frame
+
+
+def read_gzip(
+    stream: IO[bytes], text: TextFormat, wanted: Collection[str] | None, *, where: str
+) -> pd.DataFrame:
+    """Read gzip-compressed separated text; see `read_table`."""
+    with gzip.GzipFile(fileobj=stream) as unpacked:
+        return read_text(unpacked, text, wanted, where=where)  # type: ignore[arg-type]
+
+
+def _why(error: Exception) -> str:
+    """Say what is wrong without quoting the file."""
+    if isinstance(error, pd.errors.EmptyDataError):
+        return "The file is empty."
+    if isinstance(error, pd.errors.ParserError | pd.errors.ParserWarning):
+        return "The rows do not have the same number of fields."
+    if isinstance(error, OSError | EOFError | zipfile.BadZipFile | zlib.error):
+        return "The file is damaged or cannot be read."
+    return "The file is not a table of separated text."
+
+
+def _parquet(path: Path, wanted: Collection[str] | None) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError:
+        raise MachineError(
+            "Reading Parquet needs the package 'pyarrow'.",
+            where=str(path),
+            fix="Install it, or export the table as CSV.",
+        ) from None
+    except (ValueError, OSError):
+        raise DataError("The file is not a Parquet table.", where=str(path)) from None
+    kept = [name for name in frame.columns if wanted is None or str(name).strip() in wanted]
+    frame = frame[kept]
+    return _stripped(frame.astype(str).where(frame.notna(), ""))
+
+
+def _stripped(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+    if frame.columns.duplicated().any():
+        frame = frame.loc[:, ~frame.columns.duplicated()]
+    return frame.apply(lambda column: column.fillna("").str.strip()) if len(frame) else frame
+
+
+def require(frame: pd.DataFrame, names: Iterable[str], *, where: str, text: TextFormat) -> None:
+    """Check that the site's columns are there.
+
+    Raises:
+        DataError: naming the first that is not, and the nearest that is.
+    """
+    for name in names:
+        if name in frame.columns:
+            continue
+        known = frame.attrs.get("columns") or [str(column) for column in frame.columns]
+        if len(known) <= 1 and text.header is None:
+            hint = "It has a single column: check separator in site.toml. "
+        else:
+            hint = plugins.nearest(name, known)
+        raise DataError(
+            f"There is no column '{name}'.",
+            where=where,
+            fix=f"{hint}Map the study's names to yours with `columns` in site.toml.",
+        )
+
+
+def is_missing(values: pd.Series[Any], text: TextFormat) -> NDArray[np.bool_]:
+    """Tell which values mean "missing"; numbers are compared as numbers (-1 is -1.0)."""
+    return matches(values, text.missing) | values.str.casefold().isin(_BLANK).to_numpy(bool)
+
+
+def matches(values: pd.Series[Any], tokens: Sequence[Scalar]) -> NDArray[np.bool_]:
+    """Tell which values are one of the tokens; numbers are compared as numbers."""
+    found = values.isin([as_text(token) for token in tokens]).to_numpy(bool, copy=True)
+    numbers = [float(token) for token in tokens if _is_number(token)]
+    if numbers:
+        found |= np.isin(pd.to_numeric(values, errors="coerce").to_numpy(float), numbers)
+    return found
+
+
+def as_text(value: Scalar) -> str:
+    """Write a value of a TOML file as a table would (true, 3, 0.5, abc)."""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def _is_number(value: Scalar) -> bool:
+    try:
+        return bool(np.isfinite(float(value))) and not isinstance(value, bool)
+    except ValueError:
+        return False
+
+
+def replaced(values: pd.Series[Any], mapping: dict[str, Scalar]) -> pd.Series[Any]:
+    """Exchange the site's words for the study's; numbers are compared as numbers."""
+    result = values.copy()
+    for old, new in mapping.items():
+        result[matches(values, [old])] = as_text(new)
+    return result
+
+
+def numbers(values: pd.Series[Any], text: TextFormat) -> NDArray[np.float64]:
+    """Return the values as numbers, NaN where they are missing or no finite number."""
+    plain = values.str.replace(text.decimal, ".", regex=False) if text.decimal != "." else values
+    parsed = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, copy=True)
+    parsed[is_missing(values, text) | ~np.isfinite(parsed)] = np.nan
+    return parsed
+
+
+def kept(frame: pd.DataFrame, keep: Filter, *, where: str, text: TextFormat) -> pd.DataFrame:
+    """Keep the rows where every column of the filter has one of its values.
+
+    Raises:
+        DataError: a column is not there, or no row is left.
+    """
+    require(frame, keep, where=where, text=text)
+    for name, values in keep.items():
+        frame = frame[matches(frame[name], values)]
+        if frame.empty:
+            wanted = " or ".join(repr(as_text(value)) for value in values)
+            raise DataError(
+                f"No row is left where '{name}' is {wanted}.",
+                where=where,
+                fix="Check filter in site.toml: values are compared with upper and lower case.",
+            )
+    return frame
+
+
+def joined(frame: pd.DataFrame, joins: Sequence[Join], text: TextFormat) -> pd.DataFrame:
+    """Add the columns of other tables, one row for each key; unmatched rows stay, with blanks.
+
+    Raises:
+        DataError: a key column is missing, or a key has several rows.
+    """
+    for join in joins:
+        where = str(join.path)
+        other = read_table(join.path, text.model_copy(update={"header": None}))
+        require(other, [*join.on, *(join.columns or ())], where=where, text=text)
+        require(frame, join.on, where=f"join with {where}", text=text)
+        other = kept(other, join.filter, where=where, text=text)
+        chosen = join.columns or [name for name in other.columns if name not in frame.columns]
+        keys = list(join.on)
+        double = int(other.duplicated(keys).sum())
+        if double:
+            raise DataError(
+                f"{double} rows repeat a key of {', '.join(keys)}, so the join is not unique.",
+                where=where,
+                fix="Add filter = {column = value} to this join, or join on more columns.",
+            )
+        frame = frame.drop(columns=[name for name in chosen if name in frame.columns])
+        frame = frame.merge(other[[*keys, *chosen]], how="left", on=keys)
+        frame = frame.fillna("")
+    return frame

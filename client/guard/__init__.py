@@ -1,0 +1,1 @@
+"""All that protects patients, in one room."""

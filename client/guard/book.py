@@ -1,0 +1,219 @@
+"""The ledger's entries, read in order: whose it is, what was reserved, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from client.guard.chain import ORIGIN, Entry
+from common.errors import StudyError, TamperedError
+from common.privacy.events import Event, event_from_json
+
+Randomness = Literal["system", "fixed"]
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What may be released under one key; charged in full until it is settled.
+
+    Attributes:
+        seq: number of its ledger entry.
+        key: the caller's name for one release; a retry uses the same.
+        study, fingerprint, round: what it is for.
+        group: "train/<split>", "test/<split>" or "all/<split>": whose data are touched.
+        event: the mechanism with the most steps that it may run.
+        delta: the study's δ.
+        randomness: "fixed" for simulations, which protect nobody.
+    """
+
+    seq: int
+    key: str
+    study: str
+    fingerprint: str
+    round: int
+    group: str
+    event: Event
+    delta: float
+    randomness: Randomness
+
+    def terms(self) -> dict[str, Any]:
+        """All but its number, as JSON values; what a retry must repeat."""
+        names = ("key", "study", "fingerprint", "round", "group", "delta", "randomness")
+        return {**{name: getattr(self, name) for name in names}, "event": self.event.to_json()}
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How a reservation ended: the steps that ran, and the sha256 of what left (None: nothing)."""
+
+    steps: int
+    released: str | None
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a reservation costs now: its actual steps, or the most it may run while it is open.
+
+    Attributes:
+        study, fingerprint, round, group, delta, randomness: as in the reservation.
+        event: with the steps that count.
+        settled: False while the reservation is open, or for ever after a crash.
+    """
+
+    study: str
+    fingerprint: str
+    round: int
+    group: str
+    event: Event
+    delta: float
+    randomness: Randomness
+    settled: bool
+
+
+class Book:
+    """A running summary of a ledger.
+
+    Attributes:
+        seq, head: number and hash of the last entry read.
+        site, population: whose ledger it is; empty before the first entry.
+        policy: the last recorded policy, or None.
+    """
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.head = ORIGIN
+        self.site = ""
+        self.population = ""
+        self.policy: Mapping[str, Any] | None = None
+        self._reservations: dict[str, Reservation] = {}
+        self._settlements: dict[str, Settlement] = {}
+
+    def apply(self, entry: Entry) -> None:
+        """Read the next entry.
+
+        Raises:
+            TamperedError: it makes no sense here, although its hash holds.
+        """
+        readers = {
+            "open": self._open,
+            "policy": self._policy,
+            "reserve": self._reserve,
+            "settle": self._settle,
+        }
+        try:
+            if (entry.kind == "open") != (entry.seq == 1):
+                raise ValueError("a ledger opens once, with its first entry")
+            readers[entry.kind](entry)
+        except (KeyError, TypeError, ValueError, StudyError) as error:
+            raise TamperedError(
+                f"Entry {entry.seq} makes no sense in a ledger ({error}).",
+                fix="Keep the file as evidence and go back to a copy that verifies.",
+            ) from error
+        self.seq, self.head = entry.seq, entry.hash
+
+    def reservation(self, key: str) -> Reservation | None:
+        """The reservation of a key."""
+        return self._reservations.get(key)
+
+    def settlement(self, key: str) -> Settlement | None:
+        """How the reservation of a key ended; None while it is open."""
+        return self._settlements.get(key)
+
+    def charges(self) -> list[Charge]:
+        """All charges, oldest first."""
+        return list(self._charges())
+
+    def _charges(self) -> Iterator[Charge]:
+        for key, made in self._reservations.items():
+            end = self._settlements.get(key)
+            yield charge_for(made, None if end is None else end.steps)
+
+    def _open(self, entry: Entry) -> None:
+        self.site = _text(entry.body["site"])
+        self.population = _text(entry.body["population"])
+
+    def _policy(self, entry: Entry) -> None:
+        policy = entry.body["policy"]
+        if not isinstance(policy, dict):
+            raise TypeError("a policy is a table")
+        self.policy = policy
+
+    def _reserve(self, entry: Entry) -> None:
+        made = reservation_from(entry)
+        if made.key in self._reservations:
+            raise ValueError("a key is reserved once")
+        self._reservations[made.key] = made
+
+    def _settle(self, entry: Entry) -> None:
+        key, steps, released = (entry.body[name] for name in ("key", "steps", "released"))
+        made = self._reservations[key]
+        if key in self._settlements:
+            raise ValueError("a reservation is settled once")
+        if isinstance(steps, bool) or not 0 <= steps <= made.event.steps:
+            raise ValueError("more steps are settled than were reserved")
+        if released is not None:
+            _text(released)
+        made.event.with_steps(steps)
+        self._settlements[key] = Settlement(steps, released)
+
+
+def reservation_from(entry: Entry) -> Reservation:
+    """The reservation that a "reserve" entry records."""
+    body = entry.body
+    if body["randomness"] not in ("system", "fixed"):
+        raise ValueError('randomness is "system" or "fixed"')
+    require_delta(body["delta"])
+    split_group(body["group"])
+    return Reservation(
+        seq=entry.seq,
+        key=_text(body["key"]),
+        study=_text(body["study"]),
+        fingerprint=_text(body["fingerprint"]),
+        round=int(body["round"]),
+        group=body["group"],
+        event=event_from_json(body["event"]),
+        delta=body["delta"],
+        randomness=body["randomness"],
+    )
+
+
+def charge_for(made: Reservation, steps: int | None) -> Charge:
+    """The charge of a reservation with the steps that ran, or None while it is open."""
+    return Charge(
+        study=made.study,
+        fingerprint=made.fingerprint,
+        round=made.round,
+        group=made.group,
+        event=made.event if steps is None else made.event.with_steps(steps),
+        delta=made.delta,
+        randomness=made.randomness,
+        settled=steps is not None,
+    )
+
+
+def split_group(group: str) -> tuple[str, str]:
+    """The role and the split id of a group.
+
+    Raises:
+        StudyError: the group is not "train/…", "test/…" or "all/…".
+    """
+    role, _, split = group.partition("/")
+    if role not in ("train", "test", "all") or not split:
+        raise StudyError(
+            f"Expected group to be train/…, test/… or all/… with a split id, not {group!r}.",
+            where="group",
+        )
+    return role, split
+
+
+def require_delta(delta: float) -> None:
+    """Refuse a δ outside (0, 1)."""
+    if isinstance(delta, bool) or not 0 < delta < 1:
+        raise StudyError(f"Expected delta to be above 0 and below 1, not {delta!r}.", where="delta")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a text is missing")
+    return value

@@ -1,0 +1,101 @@
+"""What the patients of a population have spent, and whether a new charge still fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from client.guard.book import Charge, require_delta, split_group
+from common.errors import BudgetError, StudyError
+from common.privacy.accountants import epsilon_pld
+from common.privacy.events import Event
+
+_ROUNDING = 1e-9  # of one ε: below every accountant's own error
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on (ε, δ) per patient over everything that the population ever joins.
+
+    Attributes:
+        max_epsilon: the limit on ε, by PLD, add/remove one patient.
+        delta: its δ.
+    """
+
+    max_epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        require_delta(self.delta)
+        if math.isnan(self.max_epsilon) or self.max_epsilon <= 0:
+            raise StudyError(
+                f"Expected max_epsilon to be above 0, not {self.max_epsilon!r}.",
+                where="max_epsilon",
+            )
+
+    def exceeded_by(self, epsilon: float) -> bool:
+        """Whether an ε at this budget's δ is too much."""
+        return epsilon > self.max_epsilon + _ROUNDING
+
+    def check(self, charges: Iterable[Charge], asked: Charge) -> None:
+        """Refuse what would not fit; a charge that costs nobody anything is never refused.
+
+        Raises:
+            BudgetError: with what was spent, what was asked and the limit.
+        """
+        before = list(charges)
+        after = spent([*before, asked], self.delta)
+        if not self.exceeded_by(after) or worst_cases([asked]) == []:
+            return
+        already = spent(before, self.delta)
+        raise BudgetError(
+            f"The charge does not fit the budget: {_amount(already)} spent, {_amount(after)} with "
+            f"it, {_amount(self.max_epsilon)} allowed, all at δ = {self.delta:g} and for adding or "
+            "removing one patient.",
+            where=f"study '{asked.study}', round {asked.round}, {asked.event.steps} steps",
+            fix=_cure(already, asked),
+        )
+
+
+def spent(charges: Iterable[Charge], delta: float) -> float:
+    """The ε at `delta` of the patient who spent most, by PLD; public statistics cost nothing."""
+    return max((epsilon_pld(events, delta) for events in worst_cases(charges)), default=0.0)
+
+
+def worst_cases(charges: Iterable[Charge]) -> list[Sequence[Event]]:
+    """The lists of events that one patient may have been in; the worst of them is what counts.
+
+    Within one split a patient is a training or a test patient. With several splits one patient may
+    be both, so everything composes.
+    """
+    by_role: dict[str, list[Event]] = {"train": [], "test": [], "all": []}
+    splits: set[str] = set()
+    for charge in charges:
+        event = charge.event
+        if event.steps and not getattr(event, "declared_public", False):
+            role, split = split_group(charge.group)
+            by_role[role].append(event)
+            splits.add(split)
+    train, test, everyone = by_role["train"], by_role["test"], by_role["all"]
+    if len(splits) > 1:
+        return [[*train, *test, *everyone]]
+    return [[*role, *everyone] for role in (train, test) if role or everyone]
+
+
+def _cure(already: float, asked: Charge) -> str:
+    if math.isinf(already):
+        return (
+            "Something left this population without noise, which no later noise undoes; "
+            "see `consilium audit ledger`."
+        )
+    if asked.event.steps and math.isinf(spent([asked], asked.delta)):
+        return "Enable [privacy] in the study: without noise no budget is large enough."
+    return (
+        "Ask for fewer steps or more noise, or let the site raise [policy] max_epsilon; "
+        "`consilium audit ledger` shows what was spent."
+    )
+
+
+def _amount(epsilon: float) -> str:
+    return f"ε = {epsilon:.4g}" if math.isfinite(epsilon) else "ε = ∞"

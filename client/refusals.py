@@ -1,0 +1,51 @@
+"""The last reason why a site did not answer, in full, for the site's own people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import errors
+from common.errors import ConsiliumError
+from common.files import write_atomically
+
+FILE = "refusal.json"
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """A file in the site's state folder.
+
+    Attributes:
+        folder: the state folder.
+    """
+
+    folder: Path
+
+    def write(self, error: ConsiliumError) -> None:
+        """Keep an error; a full disk must not hide the first one, so a failure to write is let pass."""
+        content = {
+            "class": type(error).__name__,
+            "what": error.what,
+            "where": error.where,
+            "fix": error.fix,
+        }
+        try:
+            write_atomically(self.folder / FILE, json.dumps(content))
+        except errors.MachineError:
+            return
+
+    def read(self) -> ConsiliumError | None:
+        """Return the error that was kept, or None."""
+        try:
+            content = json.loads((self.folder / FILE).read_text())
+        except (OSError, json.JSONDecodeError):
+            return None
+        kind = getattr(errors, str(content["class"]), ConsiliumError)
+        error: ConsiliumError = kind(content["what"], where=content["where"], fix=content["fix"])
+        return error
+
+    def clear(self) -> None:
+        """Forget what was kept."""
+        (self.folder / FILE).unlink(missing_ok=True)

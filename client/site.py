@@ -1,0 +1,225 @@
+"""site.toml: what a hospital has, what it allows and what it computes with."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from client.data.config import DatasetConfig
+from common import plugins
+from common.errors import StudyError
+
+FILE_NAME = "site.toml"
+NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?$"
+DATASET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Wanted(Protocol):
+    """The part of a study's `[data]` that picks a data set."""
+
+    @property
+    def kind(self) -> str:
+        """dicom, table, series or arrays."""
+
+    @property
+    def dataset(self) -> str | None:
+        """Its name, where the study gives one."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Policy(_Section):
+    """The site's limits; the defaults are cautious.
+
+    Attributes:
+        max_epsilon: over everything that the site's patients ever join.
+        delta: at which that ε is measured.
+        min_patients: fewer training patients than this, and the site does not take part.
+        allow_non_private: train without noise when a study asks for it.
+        statistics: evaluation statistics that may leave.
+        allowed_tasks: names of tasks; none: any.
+        allowed_models: names of models; none: any.
+    """
+
+    max_epsilon: float = Field(default=1.0, gt=0.0)
+    delta: float = Field(default=1e-5, gt=0.0, lt=1.0)
+    min_patients: int = Field(default=20, ge=1)
+    allow_non_private: bool = False
+    statistics: Literal["none", "noisy", "exact"] = "noisy"
+    allowed_tasks: tuple[str, ...] | None = None
+    allowed_models: tuple[str, ...] | None = None
+
+
+class Compute(_Section):
+    """What the site computes with.
+
+    Attributes:
+        device: auto, cpu, cuda, cuda:N or mps.
+        threads: of PyTorch; none: what the machine's settings say.
+    """
+
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")
+    threads: int | None = Field(default=None, ge=1)
+
+
+class _Header(_Section):
+    name: str = Field(pattern=NAME, description="letters, digits and dashes")
+
+
+class _SiteFile(_Section):
+    site: _Header
+    data: dict[str, DatasetConfig] = Field(min_length=1)
+    policy: Policy = Policy()
+    compute: Compute = Compute()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A hospital as its site.toml describes it.
+
+    Attributes:
+        name: letters, digits and dashes, safe as a file name.
+        folder: where site.toml lies.
+        datasets: by name.
+        policy: the site's limits.
+        compute: device and threads.
+    """
+
+    name: str
+    folder: Path
+    datasets: Mapping[str, DatasetConfig]
+    policy: Policy
+    compute: Compute
+
+    @property
+    def file(self) -> Path:
+        """The site.toml itself."""
+        return self.folder / FILE_NAME
+
+    @property
+    def private_folder(self) -> Path:
+        """What stays at the site: quarantine lists and the like (mode 700)."""
+        return self.folder / ".consilium"
+
+    def dataset(self, spec: Wanted) -> DatasetConfig:
+        """Return the data set that a study asks for."""
+        return self.datasets[self.dataset_name(spec)]
+
+    def dataset_name(self, spec: Wanted) -> str:
+        """Pick by name (an unnamed `[data]` answers to any), else the only one of the kind.
+
+        Raises:
+            StudyError: there is none, or more than one; what there is gets listed.
+        """
+        of_kind = [name for name, config in self.datasets.items() if config.kind == spec.kind]
+        if spec.dataset is None and len(of_kind) == 1:
+            return of_kind[0]
+        for name in (spec.dataset, "default"):
+            if name in of_kind and spec.dataset is not None:
+                return str(name)
+        raise StudyError(
+            self._problem(spec, of_kind), where=str(self.file), fix=self._choices(spec)
+        )
+
+    def _problem(self, spec: Wanted, of_kind: list[str]) -> str:
+        if spec.dataset is None:
+            found = f"{len(of_kind)} data sets" if of_kind else "no data set"
+            return f"Site '{self.name}' has {found} of kind '{spec.kind}'."
+        if spec.dataset in self.datasets:
+            kind = self.datasets[spec.dataset].kind
+            return (
+                f"The study asks for '{spec.dataset}' as '{spec.kind}', but it is of kind '{kind}'."
+            )
+        return f"Site '{self.name}' has no data set '{spec.dataset}'."
+
+    def _choices(self, spec: Wanted) -> str:
+        listed = ", ".join(f"'{name}' ({c.kind})" for name, c in sorted(self.datasets.items()))
+        hint = plugins.nearest(spec.dataset, self.datasets) if spec.dataset else ""
+        return f"{hint}It has: {listed}. Set [data] dataset in the study, or add [data.NAME] here."
+
+
+def load_site(path: Path) -> Site:
+    """Read and check a site.toml.
+
+    Args:
+        path: the file, or the folder that holds it.
+
+    Raises:
+        StudyError: naming the file, the key and the nearest known key.
+    """
+    path = Path(path)
+    file = path / FILE_NAME if path.is_dir() else path
+    content = _read(file)
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("kind"), str):
+        content["data"] = {"default": data}
+    try:
+        parsed = _SiteFile.model_validate(content, context={"folder": file.parent.resolve()})
+    except ValidationError as error:
+        raise _explain(error, file) from None
+    _check_names(parsed, file)
+    return Site(
+        name=parsed.site.name,
+        folder=file.parent.resolve(),
+        datasets=parsed.data,
+        policy=parsed.policy,
+        compute=parsed.compute,
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read TOML, or say in one sentence why it cannot be read."""
+    where = str(file)
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise StudyError(
+            "There is no site file.",
+            where=where,
+            fix="Give a site.toml, or the folder that holds it.",
+        ) from None
+    except UnicodeDecodeError:
+        raise StudyError("The site file is not text in UTF-8.", where=where) from None
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(
+            f"The site file is not valid TOML: {error}.",
+            where=where,
+            fix="Put text in quotes, and Windows paths in single quotes.",
+        ) from None
+    except OSError as error:
+        raise StudyError(f"The site file cannot be read ({error.strerror}).", where=where) from None
+
+
+def _explain(error: ValidationError, file: Path) -> StudyError:
+    first = error.errors()[0]
+    where = str(file)
+    if first["type"] == "union_tag_not_found":
+        return StudyError(
+            f"Key '{'.'.join(map(str, first['loc']))}.kind' is missing.",
+            where=where,
+            fix="Set kind to dicom, table, series or arrays.",
+        )
+    if first["loc"] == ("site", "name") and first["type"] == "string_pattern_mismatch":
+        return StudyError(
+            "The site's name may hold letters, digits and dashes only.",
+            where=f"{where}, [site] name",
+            fix="For example: name = 'hospital-1'.",
+        )
+    return plugins.explain(error, _SiteFile, where=where)
+
+
+def _check_names(parsed: _SiteFile, file: Path) -> None:
+    for name in parsed.data:
+        if not re.match(DATASET_NAME, name):
+            raise StudyError(
+                f"The data set name '{name}' may hold letters, digits, '.', '_' and '-' only.",
+                where=str(file),
+            )

@@ -1,0 +1,64 @@
+"""One round of training without privacy: shuffled batches, mean loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from client.training.augment import augment
+from client.training.batches import Samples
+from client.training.optimizer import LocalOptimizer
+from client.training.workspace import Progress, Workspace
+from common.privacy.noise import SecureRandom
+from common.study import Training
+from common.weights import Vector
+
+
+def train_plain(
+    space: Workspace, weights: Vector, samples: Samples, random: SecureRandom, progress: Progress
+) -> tuple[Vector, int]:
+    """Train on the samples from `weights`; return the new weights and the number of steps.
+
+    Args:
+        space: study, network and device.
+        weights: the round's incoming weights.
+        samples: the training samples.
+        random: stream that shuffles and augments.
+        progress: told about every step; may stop the round with `Interrupted`.
+    """
+    training = space.study.training
+    count = len(samples.inputs)
+    network = space.fresh_network(weights)
+    network.train()
+    optimizer = LocalOptimizer(network, training, space.algorithm)
+    steps = planned_steps(training, count)
+    for step, batch in zip(
+        range(steps), _batches(count, training.batch_size, random), strict=False
+    ):
+        progress.step(step, steps)
+        index = torch.from_numpy(batch).to(space.device)
+        images = augment(samples.inputs[index], training.augment, random)
+        for parameter in optimizer.parameters:
+            parameter.grad = None
+        space.task.loss(network(images), samples.targets[index]).mean().backward()
+        optimizer.step()
+    return space.packed(network), steps
+
+
+def planned_steps(training: Training, samples: int) -> int:
+    """Return the steps of one round on a cohort of so many training samples."""
+    if training.local_steps is not None:
+        return training.local_steps
+    return math.ceil((training.local_epochs or 1) * samples / min(training.batch_size, samples))
+
+
+def _batches(count: int, size: int, random: SecureRandom) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield shuffled batches for ever, epoch after epoch; the last of an epoch may be smaller."""
+    while True:
+        order = np.argsort(random.uniform(count), kind="stable")
+        for start in range(0, count, size):
+            yield order[start : start + size]

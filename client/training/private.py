@@ -1,0 +1,52 @@
+"""One round of private training at a site."""
+
+from __future__ import annotations
+
+from client.training.batches import Samples, UnitSampler
+from client.training.optimizer import LocalOptimizer
+from client.training.workspace import Progress, Workspace
+from common.privacy.engine import make_engine
+from common.privacy.noise import SecureRandom
+from common.privacy.plan import SitePlan
+from common.privacy.step import private_gradient
+from common.weights import Vector
+
+
+def train_private(
+    space: Workspace,
+    weights: Vector,
+    samples: Samples,
+    plan: SitePlan,
+    sampling: SecureRandom,
+    noise: SecureRandom,
+    progress: Progress,
+) -> Vector:
+    """Take the plan's noisy steps from `weights` and return the new weights.
+
+    Args:
+        space: study, network and device.
+        weights: the round's incoming weights.
+        samples: the training samples, ordered by unit of privacy.
+        plan: q, σ, C, steps and the public divisor.
+        sampling: stream that draws patients, their samples and augmentations.
+        noise: stream that draws the Gaussian noise; independent of `sampling`.
+        progress: told about every step; may stop the round with `Interrupted`.
+    """
+    privacy, training = space.study.privacy, space.study.training
+    sampler = UnitSampler(
+        samples,
+        plan.sampling_rate,
+        privacy.samples_per_patient,
+        training.physical_batch,
+        training.augment,
+        sampling,
+    )
+    network = space.fresh_network(weights)
+    engine = make_engine(privacy.engine, network)
+    engine.module.train()
+    optimizer = LocalOptimizer(engine.module, training, space.algorithm)
+    for step in range(plan.steps_per_round):
+        progress.step(step, plan.steps_per_round)
+        private_gradient(engine, sampler.draw(), space.task.loss, plan, noise)
+        optimizer.step()
+    return space.packed(engine.module)

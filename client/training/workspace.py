@@ -1,0 +1,103 @@
+"""What a site keeps ready between rounds: the task, the algorithm, the network's layout, the device."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from common.algorithms import build_algorithm
+from common.algorithms.base import Algorithm
+from common.errors import MachineError
+from common.models import build_model
+from common.study import Study
+from common.tasks import build_task
+from common.tasks.base import Task
+from common.weights import Layout, Vector, pack, unpack
+
+
+class Progress(Protocol):
+    """Hears about every step; may raise `Interrupted` to end a round before anything leaves."""
+
+    def step(self, taken: int, planned: int) -> None:
+        """Called before step `taken` (from 0) of `planned`."""
+        ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def step(self, taken: int, planned: int) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A study made ready to run on one device.
+
+    Attributes:
+        study: what is trained.
+        device: where.
+    """
+
+    study: Study
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @cached_property
+    def task(self) -> Task:
+        """The study's task."""
+        return build_task(self.study)
+
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        """The study's algorithm."""
+        return build_algorithm(self.study)
+
+    @cached_property
+    def template(self) -> nn.Module:
+        """The network with its initial weights, on the CPU; never trained itself."""
+        return build_model(self.study, self.task.outputs)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The declared layout of what is exchanged."""
+        return Layout.of(self.template.state_dict())
+
+    def fresh_network(self, weights: Vector) -> nn.Module:
+        """Return a network of its own that holds the given weights."""
+        network = copy.deepcopy(self.template)
+        network.load_state_dict(unpack(weights, self.layout))
+        return network.to(self.device)
+
+    def packed(self, network: nn.Module) -> Vector:
+        """Return a network's weights in the declared layout."""
+        return pack({name: network.state_dict()[name] for name, _ in self.layout.entries})
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` stands for.
+
+    Raises:
+        MachineError: the device is not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    device = torch.device(wanted)
+    if not present.get(device.type, False) or (device.index or 0) >= max(
+        1, torch.cuda.device_count()
+    ):
+        raise MachineError(
+            f"Device '{wanted}' is not available here.",
+            where="[compute] device",
+            fix="Use device = 'auto', or 'cpu'.",
+        )
+    return device

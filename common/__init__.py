@@ -1,0 +1,1 @@
+"""What every party of a study must agree on. Imports none of the other packages."""

@@ -1,0 +1,32 @@
+"""One file a model family, behind one registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common import plugins
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from common.study import Study
+
+
+def build_model(study: Study, outputs: int) -> nn.Module:
+    """Return the study's network, initialised from the study's public seed on the CPU.
+
+    Args:
+        study: names the family and gives its options, the sample shape and the seed.
+        outputs: width of the last layer, from the task.
+
+    Raises:
+        StudyError: the family cannot take samples of the study's shape.
+    """
+    import torch
+
+    family = plugins.load("models", study.model.name)
+    options = plugins.parse_options(family.Options, study.model.options, where="[model]")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(study.study.seed)
+        network: nn.Module = family.build(options, tuple(study.data.input_shape), outputs)
+    return network

@@ -1,0 +1,1 @@
+"""Mechanism events, accountants, calibration, secure noise and the differentially private step."""

@@ -1,0 +1,117 @@
+"""Per-unit clipped gradients from Opacus' per-sample gradients (hooks)."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from opacus.grad_sample import GradSampleModule
+from opacus.validators import ModuleValidator
+from torch import nn
+
+from common.errors import StudyError
+from common.privacy.engine import LossPerSample, UnitBatch
+
+# Inputs need no gradient here; Opacus' hooks are meant to fire on the outputs' alone.
+warnings.filterwarnings("ignore", message="Full backward hook is firing")
+
+
+class HooksEngine:
+    """The reference engine: Opacus' `GradSampleModule`, grouped and clipped by unit.
+
+    A sample's loss is weighted with one over its unit's samples before the backward pass, so that the sum of a
+    unit's per-sample gradients is the gradient of the unit's mean loss.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        _validate(network)
+        self.module = _replace_recurrent(network)
+        self.sampled = GradSampleModule(self.module, loss_reduction="sum", strict=False)
+        self.parameters = [p for p in self.module.parameters() if p.requires_grad]
+
+    def clipped_sum(
+        self, batch: UnitBatch, loss: LossPerSample, clip_norm: float
+    ) -> list[torch.Tensor]:
+        """See `GradientEngine.clipped_sum`. A unit whose gradient is not finite contributes nothing."""
+        self._forget()
+        try:
+            counts = torch.bincount(batch.unit, minlength=batch.units)
+            losses = loss(self.sampled(batch.inputs), batch.targets)
+            _check_per_sample(losses, batch.inputs.shape[0])
+            (losses / counts[batch.unit]).sum().backward()
+            by_unit = [self._group(p, batch) for p in self.parameters]
+        finally:
+            self._forget()
+        factors = clip_factors(by_unit, clip_norm)
+        return [
+            torch.tensordot(factors, torch.nan_to_num(g, 0.0, 0.0, 0.0), dims=1) for g in by_unit
+        ]
+
+    def _group(self, parameter: nn.Parameter, batch: UnitBatch) -> torch.Tensor:
+        """Sum a parameter's per-sample gradients by unit: `[units, *shape]`."""
+        samples: torch.Tensor = parameter.grad_sample  # type: ignore[attr-defined]
+        if batch.units == batch.inputs.shape[0]:
+            order = torch.argsort(batch.unit)
+            return samples[order]
+        grouped = samples.new_zeros((batch.units, *samples.shape[1:]))
+        return grouped.index_add_(0, batch.unit, samples)
+
+    def _forget(self) -> None:
+        """Drop every gradient and activation, also those that an interrupted step left behind."""
+        for parameter in self.parameters:
+            parameter.grad = None
+            parameter.grad_sample = None  # type: ignore[attr-defined]
+        for layer in self.module.modules():
+            for name in ("activations", "max_batch_len"):
+                if hasattr(layer, name):
+                    delattr(layer, name)
+
+
+def clip_factors(by_unit: list[torch.Tensor], clip_norm: float) -> torch.Tensor:
+    """Return min(1, C/‖g‖) for every unit, `[units]`; 0 where the norm is not finite."""
+    squares = torch.stack([g.flatten(1).double().pow(2).sum(1) for g in by_unit]).sum(0)
+    norms = squares.sqrt()
+    factors = (clip_norm / norms.clamp(min=1e-12)).clamp(max=1.0)
+    # Rounding in the float32 sum must not push a unit past C.
+    factors = torch.where(norms > clip_norm, factors * (1 - 1e-6), factors)
+    return torch.where(torch.isfinite(norms), factors, torch.zeros_like(factors)).to(
+        by_unit[0].dtype
+    )
+
+
+def _check_per_sample(losses: torch.Tensor, batch: int) -> None:
+    if losses.shape != (batch,):
+        raise StudyError(
+            f"The task's loss has shape {list(losses.shape)} where one value per sample, [{batch}], is needed.",
+            fix="Return the loss of every sample, without a mean and without a trailing dimension.",
+        )
+
+
+def _validate(network: nn.Module) -> None:
+    """Refuse layers that mix the samples of a batch, with Opacus' validator."""
+    recurrent = (nn.LSTM, nn.GRU, nn.RNN)
+    found = [
+        (name, layer)
+        for name, layer in network.named_modules()
+        if not isinstance(layer, recurrent) and not list(layer.children())
+    ]
+    for name, layer in found:
+        errors = ModuleValidator.validate(layer, strict=False)
+        if errors:
+            raise StudyError(
+                f"Layer '{name}' ({type(layer).__name__}) cannot be trained privately: {errors[0]}",
+                where="[model]",
+                fix="Use GroupNorm in place of BatchNorm, and layers that treat every sample by itself.",
+            )
+
+
+def _replace_recurrent(network: nn.Module) -> nn.Module:
+    """Swap LSTM, GRU and RNN for Opacus' versions; parameter names stay."""
+    names = list(network.state_dict())
+    fixed: nn.Module = ModuleValidator.fix(network)
+    if list(fixed.state_dict()) != names:
+        raise StudyError(
+            "Opacus' replacement of a recurrent layer changed the names of its weights.",
+            where="[model]",
+        )
+    return fixed

@@ -1,0 +1,217 @@
+"""The study: a federated training job, written in one TOML file that every party reads.
+
+A study carries no code. Its fingerprint, the sha256 of its canonical JSON, is what sites approve and what every
+message names. Units stand in the names (`_minutes`, `_mm`, `_px`) or in the description of the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from common.data_spec import DataSpec
+
+NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
+
+
+class Section(BaseModel):
+    """A table of the study file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Header(Section):
+    """`[study]`: what the study is called and the seed of its public randomness (the initial weights)."""
+
+    name: str = Field(pattern=NAME, description="lower-case letters, digits and dashes")
+    title: str = ""
+    description: str = ""
+    seed: int = Field(
+        default=7, ge=0, description="of the initial weights; never of noise or sampling"
+    )
+
+
+class Choice(BaseModel):
+    """A plug-in chosen by `name`; every other key of the table is one of its options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as the study gives them."""
+        return dict(self.model_extra or {})
+
+
+class Schedule(Section):
+    """What both ways of training, private and not, have in common."""
+
+    learning_rate: float = Field(gt=0)
+    local_steps: int | None = Field(default=None, ge=1, description="optimiser steps a round")
+    local_epochs: float | None = Field(
+        default=None, gt=0, description="passes over the cohort a round"
+    )
+
+
+class WithoutPrivacy(Section):
+    """`[training.without_privacy]`: what changes when the study runs without noise, for comparison."""
+
+    learning_rate: float | None = Field(default=None, gt=0)
+    local_steps: int | None = Field(default=None, ge=1)
+    local_epochs: float | None = Field(default=None, gt=0)
+    batch_size: int | None = Field(default=None, ge=1)
+
+
+class Training(Schedule):
+    """`[training]`: the local optimiser."""
+
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, applied after the noise")
+    batch_size: int = Field(default=32, ge=1, description="samples a step, without privacy only")
+    physical_batch: int = Field(default=256, ge=1, description="samples held in memory at once")
+    augment: tuple[Literal["flip", "rotate"], ...] = Field(default=(), description="images only")
+    without_privacy: WithoutPrivacy = WithoutPrivacy()
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if (self.local_steps is None) == (self.local_epochs is None):
+            raise ValueError("give exactly one of local_steps and local_epochs")
+        return self
+
+
+class Privacy(Section):
+    """`[privacy]`: the promise made to every patient, and the mechanism that keeps it."""
+
+    enabled: bool = True
+    unit: Literal["patient", "sample"] = "patient"
+    epsilon: float | None = Field(
+        default=None, gt=0, description="target over all rounds, add/remove adjacency"
+    )
+    noise_multiplier: float | None = Field(default=None, gt=0, description="σ; instead of epsilon")
+    delta: float = Field(default=1e-5, gt=0, lt=1)
+    clip_norm: float = Field(
+        default=1.0, gt=0, description="C, the L2 bound of one unit's gradient"
+    )
+    sampling_rate: str | None = Field(
+        default=None, description="q of Poisson sampling, e.g. '1/20'"
+    )
+    units_per_step: int | None = Field(
+        default=None, ge=1, description="expected; q follows from the declared cohort"
+    )
+    samples_per_patient: int = Field(default=8, ge=1, description="K, at most, per step")
+    engine: Literal["auto", "hooks"] = "auto"
+
+    @field_validator("sampling_rate")
+    @classmethod
+    def _rational(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            rate = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"expected a fraction such as '1/20', got '{value}'") from None
+        if not 0 < rate <= 1:
+            raise ValueError(f"expected 0 < q <= 1, got {value}")
+        return str(rate)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Privacy:
+        if not self.enabled:
+            return self
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError("give exactly one of epsilon and noise_multiplier")
+        if (self.sampling_rate is None) == (self.units_per_step is None):
+            raise ValueError("give exactly one of sampling_rate and units_per_step")
+        return self
+
+
+class Federation(Section):
+    """`[federation]`: rounds, sites and how their weights are combined."""
+
+    rounds: int = Field(ge=1)
+    algorithm: Choice = Choice(name="fedavg")
+    min_sites: int = Field(default=2, ge=1, description="a round with fewer replies fails")
+    min_patient_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="of the declared patients; a round that loses more of them fails",
+    )
+    sites_per_round: float = Field(
+        default=1.0, gt=0, le=1, description="share of the sites asked each round"
+    )
+    deadline_seconds: float = Field(default=3600.0, gt=0, description="for one round")
+
+    @field_validator("algorithm", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Evaluation(Section):
+    """`[evaluation]`: the statistics of the global model on held-out patients."""
+
+    per: Literal["patient", "sample"] = "patient"
+    every: int = Field(
+        default=1, ge=1, description="rounds between evaluations; the last model always is"
+    )
+    score_bins: int = Field(
+        default=200, ge=2, description="of the score histograms that give the AUC"
+    )
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        description="for held-out patients, over all evaluations; default privacy.epsilon",
+    )
+    compare_non_private: bool = Field(
+        default=False, description="run the same study without privacy as well"
+    )
+
+
+class Study(Section):
+    """A whole study file."""
+
+    study: Header
+    task: Choice
+    model: Choice
+    data: Annotated[DataSpec, Field(discriminator="kind")]
+    training: Training
+    privacy: Privacy
+    federation: Federation
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def name(self) -> str:
+        """The study's short name."""
+        return self.study.name
+
+    def canonical(self) -> str:
+        """Return the canonical JSON: sorted keys, no spaces, every default written out."""
+        content = self.model_dump(mode="json")
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def without_privacy(self) -> Study:
+        """Return the same study with neither clipping nor noise, with its `[training.without_privacy]` applied."""
+        changes = self.training.without_privacy.model_dump(exclude_none=True)
+        if "local_steps" in changes:
+            changes.setdefault("local_epochs", None)
+        if "local_epochs" in changes:
+            changes.setdefault("local_steps", None)
+        training = self.training.model_copy(update={**changes, "without_privacy": WithoutPrivacy()})
+        privacy = self.privacy.model_copy(update={"enabled": False})
+        evaluation = self.evaluation.model_copy(update={"compare_non_private": False})
+        return self.model_copy(
+            update={"training": training, "privacy": privacy, "evaluation": evaluation}
+        )

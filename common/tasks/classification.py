@@ -1,0 +1,147 @@
+"""Classification into two or more exclusive classes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+
+from common.plugins import Options
+from common.tasks import roc
+from common.tasks.base import Floats, Metrics, Tally
+
+if TYPE_CHECKING:
+    from common.study import Study
+
+LOSS_CEILING = 10.0
+"""Nats at which one unit's log loss is cut in the tally, so that its contribution is bounded."""
+
+
+class ClassificationOptions(Options):
+    """Options of the task.
+
+    Attributes:
+        classes: names of the classes in the order of the outputs; of two, the second is the positive one.
+        class_weights: public constants that multiply the loss of a class's samples.
+    """
+
+    classes: tuple[str, ...] = Field(min_length=2)
+    class_weights: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ClassificationOptions:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("every class needs a name of its own")
+        weights = self.class_weights
+        if weights is not None and (len(weights) != len(self.classes) or min(weights) <= 0):
+            raise ValueError("give one positive weight for every class")
+        return self
+
+
+class Classification:
+    """Cross-entropy over exclusive classes; confusion counts and score histograms as tally.
+
+    The histograms are one-against-rest, `[class, label, bin]`; of two classes only the positive one has one.
+    """
+
+    Options = ClassificationOptions
+    headline = "auc"
+
+    def __init__(self, options: ClassificationOptions, study: Study) -> None:
+        self.classes: tuple[str, ...] | None = options.classes
+        self.names = options.classes
+        self.outputs = len(options.classes)
+        self.bins = study.evaluation.score_bins
+        weights = options.class_weights or (1.0,) * self.outputs
+        self.class_weights = torch.tensor(weights, dtype=torch.float32)
+        self.scored = [1] if self.outputs == 2 else list(range(self.outputs))
+        self.tally_layout = {
+            "confusion": (self.outputs, self.outputs),
+            "scores": (len(self.scored), 2, self.bins),
+            "log_loss": (1,),
+        }
+        self.tally_bound = math.sqrt(1 + len(self.scored) + 1)
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the weighted cross-entropy of every sample, in nats, `[B]`."""
+        weights = self.class_weights.to(outputs.device)[targets]
+        return F.cross_entropy(outputs, targets, reduction="none") * weights
+
+    def tally(
+        self,
+        outputs: torch.Tensor,
+        targets: torch.Tensor,
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> Tally:
+        """Count predictions `[true, predicted]`, scores and clipped log losses (scaled to at most 1)."""
+        log_odds = _log_odds(outputs)[:, self.scored].numpy()
+        truth, predicted = targets.numpy(), outputs.argmax(1).numpy()
+        weight = weights.double().numpy()
+        confusion = np.zeros(self.tally_layout["confusion"])
+        np.add.at(confusion, (truth, predicted), weight)
+        scores = np.zeros(self.tally_layout["scores"])
+        bins = roc.to_bins(log_odds, self.bins)
+        for row, name in enumerate(self.scored):
+            np.add.at(scores[row], ((truth == name).astype(int), bins[:, row]), weight)
+        losses = F.cross_entropy(outputs, targets, reduction="none").clamp(max=LOSS_CEILING)
+        total = float((losses.double() * weights.double()).sum()) / LOSS_CEILING
+        return Tally({"confusion": confusion, "scores": scores, "log_loss": np.array([total])})
+
+    def metrics(self, tally: Tally) -> Metrics:
+        """Return loss, accuracy, balanced accuracy, AUC (macro over classes), and for two classes the clinic's four."""
+        confusion = np.clip(tally.arrays["confusion"], 0, None)
+        count = confusion.sum()
+        curves = [roc.curve(histogram) for histogram in tally.arrays["scores"]]
+        figures = {
+            "loss": _ratio(float(tally.arrays["log_loss"][0]) * LOSS_CEILING, count),
+            "accuracy": _ratio(np.trace(confusion), count),
+            "balanced_accuracy": float(np.mean(_recalls(confusion))),
+            "macro_f1": float(np.mean(_f1(confusion))),
+            "auc": float(np.mean([curve.auc for curve in curves])),
+            "count": float(count),
+        }
+        return figures | (_binary(confusion, curves[0]) if self.outputs == 2 else {})
+
+    def curves(self, tally: Tally) -> dict[str, Any]:
+        """Return ROC curves by class and the confusion matrix."""
+        pairs = zip(self.scored, tally.arrays["scores"], strict=True)
+        drawn = {self.names[name]: roc.curve(histogram).to_json() for name, histogram in pairs}
+        return {"roc": drawn, "confusion": np.clip(tally.arrays["confusion"], 0, None).tolist()}
+
+
+def _log_odds(outputs: torch.Tensor) -> torch.Tensor:
+    """Return each class's log odds against the rest, `[B, classes]`."""
+    log_p = F.log_softmax(outputs.double(), dim=1)
+    rest = torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))
+    return log_p - rest
+
+
+def _binary(confusion: Floats, curve: roc.Curve) -> Metrics:
+    (true_negative, false_positive), (false_negative, true_positive) = confusion
+    low, high = curve.interval()
+    return {
+        "auc_low": low,
+        "auc_high": high,
+        "sensitivity": _ratio(true_positive, true_positive + false_negative),
+        "specificity": _ratio(true_negative, true_negative + false_positive),
+        "precision": _ratio(true_positive, true_positive + false_positive),
+        "f1": _f1(confusion)[1],
+    }
+
+
+def _recalls(confusion: Floats) -> list[float]:
+    return [_ratio(confusion[i, i], confusion[i].sum()) for i in range(len(confusion))]
+
+
+def _f1(confusion: Floats) -> list[float]:
+    diagonal, rows, columns = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    return [_ratio(2 * d, r + c) for d, r, c in zip(diagonal, rows, columns, strict=True)]
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else math.nan

@@ -1,0 +1,122 @@
+"""Forecasting of a series at one or several horizons."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common.errors import StudyError
+from common.plugins import Options
+from common.tasks.base import Metrics, Tally
+
+if TYPE_CHECKING:
+    from common.study import Study
+
+SUMS = ("absolute", "squared", "last_absolute", "last_squared", "count")
+
+
+class ForecastingOptions(Options):
+    """Options of the task.
+
+    Attributes:
+        loss: `huber` (quadratic up to a tenth of the value range, linear beyond) or `mse`.
+    """
+
+    loss: Literal["huber", "mse"] = "huber"
+
+
+class Forecasting:
+    """Error sums by horizon, for the model and for the persistence forecast (the window's last value).
+
+    Values travel through the network scaled to [-1, 1] by the study's public minimum and maximum; metrics are in the
+    study's own unit (mg/dL for glucose).
+    """
+
+    Options = ForecastingOptions
+    classes: tuple[str, ...] | None = None
+    headline = "rmse"
+
+    def __init__(self, options: ForecastingOptions, study: Study) -> None:
+        data = study.data
+        if data.kind != "series":
+            raise StudyError(
+                f"Task 'forecasting' needs a series, but the study's data are of kind '{data.kind}'.",
+                where="[data] kind",
+            )
+        self.kind = options.loss
+        self.minutes = tuple(data.horizons_minutes)
+        self.outputs = len(self.minutes)
+        self.half_range = (data.maximum - data.minimum) / 2
+        self.tally_layout = dict.fromkeys(SUMS, (self.outputs,))
+        self.tally_bound = math.sqrt(len(SUMS) * self.outputs)
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of every window, averaged over its horizons, `[B]`."""
+        if self.kind == "mse":
+            errors = F.mse_loss(outputs, targets, reduction="none")
+        else:
+            errors = F.huber_loss(outputs, targets, reduction="none", delta=0.2)
+        return errors.mean(dim=1)
+
+    def tally(
+        self,
+        outputs: torch.Tensor,
+        targets: torch.Tensor,
+        inputs: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> Tally:
+        """Sum errors as shares of the value range, each cut at 1 so that a window's contribution is bounded."""
+        weight = weights.double().unsqueeze(1)
+        model = ((outputs - targets).double().abs() / 2).clamp(max=1)
+        last = ((inputs[:, -1, :1] - targets).double().abs() / 2).clamp(max=1)
+        sums = {
+            "absolute": model,
+            "squared": model**2,
+            "last_absolute": last,
+            "last_squared": last**2,
+            "count": torch.ones_like(model),
+        }
+        return Tally({name: (value * weight).sum(0).numpy() for name, value in sums.items()})
+
+    def metrics(self, tally: Tally) -> Metrics:
+        """Return RMSE and MAE over all horizons, the persistence forecast's, and the share of RMSE that is saved."""
+        rmse, last = self._rmse(tally, "squared"), self._rmse(tally, "last_squared")
+        figures = {
+            "rmse": _mean(rmse),
+            "mae": _mean(self._mean_error(tally, "absolute")),
+            "baseline_rmse": _mean(last),
+            "baseline_mae": _mean(self._mean_error(tally, "last_absolute")),
+            "skill": 1 - _mean(rmse) / _mean(last) if _mean(last) > 0 else math.nan,
+            "count": float(np.clip(tally.arrays["count"], 0, None).mean()),
+        }
+        pairs = zip(self.minutes, rmse, strict=True)
+        return figures | {f"rmse_{minutes}_minutes": float(value) for minutes, value in pairs}
+
+    def curves(self, tally: Tally) -> dict[str, Any]:
+        """Return the errors by horizon."""
+        return {
+            "horizons": {
+                "minutes": list(self.minutes),
+                "rmse": self._rmse(tally, "squared").tolist(),
+                "mae": self._mean_error(tally, "absolute").tolist(),
+                "baseline_rmse": self._rmse(tally, "last_squared").tolist(),
+            }
+        }
+
+    def _mean_error(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        sums, count = np.clip(tally.arrays[name], 0, None), tally.arrays["count"]
+        shares = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
+        return np.asarray(shares * 2 * self.half_range)
+
+    def _rmse(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        sums, count = np.clip(tally.arrays[name], 0, None), tally.arrays["count"]
+        shares = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
+        return np.asarray(np.sqrt(shares) * 2 * self.half_range)
+
+
+def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    return float(np.mean(values))

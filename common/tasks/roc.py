@@ -1,0 +1,77 @@
+"""ROC curves from score histograms, which add across sites."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.tasks.base import Floats
+
+SPAN = 12.0
+"""Log odds beyond ±12 fall into the outermost bins."""
+SHARPNESS = 4.0
+"""How much finer the bins are near even odds: private models score close to them."""
+CURVE_POINTS = 101
+
+
+def to_bins(log_odds: Floats, bins: int) -> npt.NDArray[np.int64]:
+    """Return the bin of every score; monotone in the score, fine near even odds, coarse far out."""
+    scaled = np.arcsinh(SHARPNESS * np.clip(log_odds, -SPAN, SPAN)) / np.arcsinh(SHARPNESS * SPAN)
+    return np.asarray(np.clip(((scaled + 1) / 2 * bins).astype(np.int64), 0, bins - 1))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A receiver operating characteristic.
+
+    Attributes:
+        false_positive_rate, true_positive_rate: from (0, 0) to (1, 1), thresholds falling.
+        auc: area under it, ties counting half.
+        standard_error: of the area, after DeLong, DeLong and Clarke-Pearson 1988.
+    """
+
+    false_positive_rate: Floats
+    true_positive_rate: Floats
+    auc: float
+    standard_error: float
+
+    def interval(self, z: float = 1.959964) -> tuple[float, float]:
+        """Return the 95 % interval of the area, computed on the logit scale so that it stays within 0 and 1."""
+        if not 0 < self.auc < 1 or math.isnan(self.standard_error):
+            return self.auc, self.auc
+        centre = math.log(self.auc / (1 - self.auc))
+        half = z * self.standard_error / (self.auc * (1 - self.auc))
+        return 1 / (1 + math.exp(half - centre)), 1 / (1 + math.exp(-half - centre))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the curve thinned to about a hundred points."""
+        keep = np.unique(np.linspace(0, len(self.true_positive_rate) - 1, CURVE_POINTS).astype(int))
+        return {
+            "fpr": self.false_positive_rate[keep].round(5).tolist(),
+            "tpr": self.true_positive_rate[keep].round(5).tolist(),
+            "auc": self.auc,
+        }
+
+
+def curve(histogram: Floats) -> Curve:
+    """Return the ROC of a histogram `[label, bin]` whose label 0 is negative; noised counts below 0 count as 0."""
+    negatives, positives = np.clip(histogram, 0, None)
+    n, m = negatives.sum(), positives.sum()
+    if n <= 0 or m <= 0:
+        return Curve(np.array([0.0, 1.0]), np.array([0.0, 1.0]), math.nan, math.nan)
+    fpr = np.concatenate([[0.0], np.cumsum(negatives[::-1]) / n])
+    tpr = np.concatenate([[0.0], np.cumsum(positives[::-1]) / m])
+    below = (np.cumsum(negatives) - negatives / 2) / n
+    above = 1 - (np.cumsum(positives) - positives / 2) / m
+    auc = float((positives * below).sum() / m)
+    spread = _variance(positives, below, auc, m) / m + _variance(negatives, above, auc, n) / n
+    return Curve(fpr, tpr, auc, math.sqrt(spread))
+
+
+def _variance(counts: Floats, placements: Floats, mean: float, total: float) -> float:
+    """Return the variance of the placement values, each weighted by its count."""
+    return float((counts * (placements - mean) ** 2).sum() / max(total - 1, 1))

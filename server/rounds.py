@@ -1,0 +1,233 @@
+"""The round loop: send, wait, combine in a fixed order, keep."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from flwr.app import Message, MessageType
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from common.algorithms.base import Algorithm
+from common.errors import ConsiliumError, SitesError
+from common.privacy.plan import evaluated_rounds, plan_site
+from common.study import Study
+from common.tasks.base import Tally, Task
+from common.weights import Layout, Vector
+from common.wire import (
+    Answer,
+    Instructions,
+    from_array_record,
+    read_reply,
+    request,
+    to_array_record,
+)
+from server import checkpoint
+from server.checkpoint import Checkpoint
+from server.members import ChosenNodes, Member, choose, why
+from server.run_folder import RunFolder
+
+
+class Listener(Protocol):
+    """Hears what the server does."""
+
+    def ready(self, members: list[Member], first_round: int) -> None:
+        """All sites are described; rounds begin."""
+
+    def round_started(self, round_: int, sites: list[str]) -> None:
+        """A round's messages are about to leave."""
+
+    def round_finished(self, record: dict[str, Any]) -> None:
+        """A round's record is written."""
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What came back in a round, in the order of the sites' names.
+
+    Attributes:
+        messages: as Flower's strategies take them, by site.
+        answers: what they say, by site.
+        failures: reasons of the sites that are missing.
+    """
+
+    messages: dict[str, Message]
+    answers: dict[str, Answer]
+    failures: dict[str, str]
+
+
+@dataclass
+class Rounds:
+    """One run of a study over a grid.
+
+    Attributes:
+        grid: Flower's connection to the sites.
+        study: what is trained.
+        task: gives metrics from tallies.
+        algorithm: gives the strategy.
+        layout: of the packed weights.
+        folder: where the run is kept.
+        members: the sites.
+        listener: hears about progress.
+    """
+
+    grid: Grid
+    study: Study
+    task: Task
+    algorithm: Algorithm
+    layout: Layout
+    folder: RunFolder
+    members: list[Member]
+    listener: Listener
+    strategy: Strategy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.strategy = self.algorithm.strategy()
+        self.evaluated = set(evaluated_rounds(self.study))
+
+    def run(self, start: Checkpoint) -> tuple[Vector, dict[str, Tally]]:
+        """Run the rounds after `start`; return the final weights and every site's tally of them.
+
+        Raises:
+            SitesError: too few sites answered a round. The last checkpoint stands.
+        """
+        self.algorithm.restore(self.strategy, start.strategy)
+        weights = start.weights
+        for round_ in range(start.round + 1, self.study.federation.rounds + 1):
+            weights = self._round(round_, weights)
+        return weights, self._evaluate(weights)
+
+    def _round(self, round_: int, weights: Vector) -> Vector:
+        began = time.monotonic()
+        chosen = choose(self.members, self.study, round_)
+        self.listener.round_started(round_, [member.name for member in chosen])
+        instructions = self._instructions(round_, evaluate=round_ - 1 in self.evaluated).to_record()
+        view = ChosenNodes(self.grid, [member.node for member in chosen])
+        arrays = to_array_record(weights)
+        messages = self.strategy.configure_train(round_, arrays, instructions, view)
+        replies = self._ask(chosen, list(messages), round_, training=True)
+        combined, _ = self.strategy.aggregate_train(round_, list(replies.messages.values()))
+        if combined is None:
+            raise SitesError("The sites' weights could not be combined.", where=f"round {round_}")
+        weights = from_array_record(combined)
+        self._keep(round_, weights)
+        self._record(round_, replies, time.monotonic() - began)
+        return weights
+
+    def _evaluate(self, weights: Vector) -> dict[str, Tally]:
+        """Have every site evaluate the final weights."""
+        round_ = self.study.federation.rounds + 1
+        content = request(self._instructions(round_, evaluate=True), weights)
+        messages = [Message(content, member.node, MessageType.EVALUATE) for member in self.members]
+        return self._tallies(self._ask(self.members, messages, round_, training=False))
+
+    def _instructions(self, round_: int, *, evaluate: bool) -> Instructions:
+        return Instructions(self.study.fingerprint, round_, evaluate)
+
+    def _ask(
+        self, chosen: list[Member], messages: list[Message], round_: int, *, training: bool
+    ) -> Replies:
+        """Send and wait; check that enough sites, and enough declared patients, answered soundly."""
+        deadline = self.study.federation.deadline_seconds
+        came = self.grid.send_and_receive(messages, timeout=deadline)
+        by_node = {reply.metadata.src_node_id: reply for reply in came}
+        replies = Replies({}, {}, {})
+        for member in chosen:
+            try:
+                answer = self._read(by_node.get(member.node), member, training)
+                replies.messages[member.name] = by_node[member.node]
+                replies.answers[member.name] = answer
+            except ConsiliumError as error:
+                replies.failures[member.name] = error.what
+        self._check_enough(chosen, replies, round_)
+        return replies
+
+    def _read(self, reply: Message | None, member: Member, training: bool) -> Answer:
+        """Return what a site said; whatever is wrong with it is the site's failure, by name."""
+        if reply is None:
+            raise SitesError("the site did not answer before the deadline")
+        if reply.has_error():
+            raise SitesError(why(reply))
+        answer = read_reply(reply.content)
+        if answer.site != member.name or answer.declared_patients != member.declared_patients:
+            raise SitesError("the reply names another site, or another number of patients")
+        if training:
+            self._check_weights(answer.weights)
+        if answer.tally is not None:
+            self._check_tally(answer)
+        return answer
+
+    def _check_weights(self, weights: Vector | None) -> None:
+        if weights is None or weights.shape != (self.layout.size,):
+            raise SitesError("the weights do not have the study's layout")
+        if not np.isfinite(weights).all():
+            raise SitesError("the weights hold values that are not finite")
+
+    def _check_tally(self, answer: Answer) -> None:
+        values = answer.tally
+        if values is None or not np.isfinite(values).all():
+            raise SitesError("the statistics hold values that are not finite")
+        Tally.from_flat(values, self.task.tally_layout)
+
+    def _check_enough(self, chosen: list[Member], replies: Replies, round_: int) -> None:
+        federation = self.study.federation
+        asked = sum(member.declared_patients for member in chosen)
+        answered = sum(answer.declared_patients for answer in replies.answers.values())
+        enough_sites = len(replies.answers) >= federation.min_sites
+        if enough_sites and answered >= federation.min_patient_share * asked:
+            return
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in replies.failures.items())
+        raise SitesError(
+            f"{len(replies.answers)} of {len(chosen)} sites answered, "
+            f"with {answered} of {asked} declared patients.",
+            where=f"round {round_}",
+            fix=f"{reasons}. Mend that and continue with --resume.",
+        )
+
+    def _tallies(self, replies: Replies) -> dict[str, Tally]:
+        """Return the tallies in the replies, by site."""
+        layout = self.task.tally_layout
+        return {
+            name: Tally.from_flat(answer.tally, layout)
+            for name, answer in replies.answers.items()
+            if answer.tally is not None
+        }
+
+    def _keep(self, round_: int, weights: Vector) -> None:
+        point = Checkpoint(round_, weights, self.algorithm.save(self.strategy))
+        checkpoint.save(self.folder.checkpoints, point, self.layout, self.study.fingerprint)
+
+    def _record(self, round_: int, replies: Replies, seconds: float) -> None:
+        sites = {name: self._site(answer, round_) for name, answer in replies.answers.items()}
+        record = {
+            "round": round_,
+            "metrics": pooled(self.task, self._tallies(replies)),
+            "sites": sites,
+            "bytes_sent": sum(answer.size for answer in replies.answers.values()),
+            "seconds": round(seconds, 3),
+            "failures": replies.failures,
+        }
+        self.folder.append_round(record)
+        self.listener.round_finished(record)
+
+    def _site(self, answer: Answer, round_: int) -> dict[str, Any]:
+        """What the coordinator knows of a site's part: ε follows from public numbers."""
+        record = {"bytes_sent": answer.size, "ledger_head": answer.ledger_head}
+        if not self.study.privacy.enabled:
+            return record
+        plan = plan_site(self.study, answer.declared_patients)
+        steps = plan.steps_per_round * round_
+        return record | {"steps": steps, "epsilon": plan.epsilon_after(round_)}
+
+
+def pooled(task: Task, tallies: dict[str, Tally]) -> dict[str, float] | None:
+    """Return the metrics of all sites' patients together, or None where no site sent statistics."""
+    if not tallies:
+        return None
+    total = Tally.zeros(task.tally_layout)
+    for tally in tallies.values():
+        total = total + tally
+    return task.metrics(total)

@@ -1,0 +1,107 @@
+"""A run's folder: the study, the rounds, the checkpoints, the model and the figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import RunError
+from common.files import explain_os_error, write_atomically
+from common.jsonable import jsonable
+from common.study import Study
+from common.study_file import dump_study, load_study
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and files of one run.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The final weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One checkpoint a round."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """The final figures."""
+        return self.path / "metrics.json"
+
+    @property
+    def rounds(self) -> Path:
+        """One line of JSON a round."""
+        return self.path / "rounds.jsonl"
+
+    @property
+    def outcome(self) -> Path:
+        """What the server found at the end, before the sites' own figures are added."""
+        return self.path / "outcome.json"
+
+    def create(self, study: Study) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            RunError: it exists and is not empty.
+            MachineError: it cannot be made.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(
+                "The run folder exists already.",
+                where=str(self.path),
+                fix="Choose another with --run, continue it with --resume, or remove it.",
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+        write_atomically(self.path / "study.toml", dump_study(study), mode=0o644)
+
+    def reopen(self, study: Study) -> None:
+        """Check that the folder holds an unfinished run of this very study.
+
+        Raises:
+            RunError: there is no run, or it is another study's.
+        """
+        file = self.path / "study.toml"
+        if not file.exists():
+            raise RunError(
+                "There is no run to resume.",
+                where=str(self.path),
+                fix="Leave out --resume to start it.",
+            )
+        kept = load_study(file)
+        if kept.fingerprint != study.fingerprint:
+            raise RunError(
+                "The run belongs to another study, or to the same one with other settings.",
+                where=str(file),
+                fix="Resume with the settings that it was started with.",
+            )
+
+    def append_round(self, record: Mapping[str, Any]) -> None:
+        """Add a round's line; a line of the same or a later round, left by a crash, is dropped."""
+        lines = [line for line in self.read_rounds() if line["round"] < record["round"]]
+        text = "".join(json.dumps(jsonable(line)) + "\n" for line in [*lines, record])
+        write_atomically(self.rounds, text, durable=True, mode=0o644)
+
+    def read_rounds(self) -> list[dict[str, Any]]:
+        """Return the rounds so far."""
+        if not self.rounds.exists():
+            return []
+        return [json.loads(line) for line in self.rounds.read_text().splitlines() if line]
+
+    def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run."""
+        write_atomically(path, json.dumps(jsonable(content), indent=1) + "\n", mode=0o644)

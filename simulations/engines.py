@@ -1,0 +1,96 @@
+"""Runs a ServerApp against simulated sites: in this process, or with Flower's Ray engine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+from flwr.app import Context, RecordDict
+from flwr.serverapp import ServerApp
+
+from client.app import build as build_client
+from common.errors import MachineError
+from simulations.grid import RUN_ID, SERVER_NODE, InProcessGrid
+from simulations.sites import SimulatedSites, Watch
+
+
+class Engine(Protocol):
+    """Carries a run."""
+
+    def run(self, server: ServerApp, sites: SimulatedSites, watch: Watch | None) -> None:
+        """Run a ServerApp to its end; its errors come through."""
+        ...
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """The default engine.
+
+    Attributes:
+        workers: sites that train at the same time, one thread each.
+    """
+
+    workers: int
+
+    def run(self, server: ServerApp, sites: SimulatedSites, watch: Watch | None) -> None:
+        """Run in the threads of this process."""
+        quiet_flower()
+        client = build_client(
+            lambda context: sites.agent(int(context.node_config["partition-id"]), watch)
+        )
+        grid = InProcessGrid(client, len(sites.folders), self.workers)
+        try:
+            server(grid, Context(RUN_ID, SERVER_NODE, {}, RecordDict(), {}))
+        finally:
+            grid.close()
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Flower's own simulation, for many machines.
+
+    Attributes:
+        workers: CPUs that Ray may take.
+        gpus_per_site: share of a GPU that a site gets.
+    """
+
+    workers: int
+    gpus_per_site: float = 0.0
+
+    def run(self, server: ServerApp, sites: SimulatedSites, watch: Watch | None) -> None:
+        """Run in Ray's actors; steps inside a round are not watched."""
+        del watch
+        quiet_flower()
+        try:
+            import ray  # noqa: F401
+            from flwr.simulation import run_simulation
+        except ImportError:
+            raise MachineError(
+                "Flower's Ray engine is not installed.",
+                fix="Install it: pip install 'consilium[ray]'.",
+            ) from None
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        run_simulation(
+            server_app=server,
+            client_app=build_client(
+                lambda context: sites.agent(int(context.node_config["partition-id"]))
+            ),
+            num_supernodes=len(sites.folders),
+            backend_config={
+                "init_args": {
+                    "num_cpus": self.workers,
+                    "log_to_driver": False,
+                    "logging_level": logging.ERROR,
+                },
+                "client_resources": {"num_cpus": 1, "num_gpus": self.gpus_per_site},
+            },
+        )
+
+
+def quiet_flower() -> None:
+    """Keep Flower from phoning home and from writing over the progress."""
+    os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+    os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)

@@ -1,0 +1,111 @@
+"""The figures of a finished simulation: the server's outcome and the sites' own knowledge, in one file."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from common.study import Study
+from common.tasks import build_task
+from server.run_folder import RunFolder
+from simulations.sites import SimulatedSites
+
+PACKAGES = ("consilium", "flwr", "torch", "opacus", "dp-accounting", "numpy", "pydicom")
+
+
+def write_metrics(
+    folder: RunFolder,
+    sites: SimulatedSites,
+    *,
+    engine: str,
+    device: str,
+    non_private: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write and return `metrics.json`.
+
+    Args:
+        folder: a run whose server has finished.
+        sites: the simulated sites, which alone know exact counts.
+        engine: name of the engine.
+        device: where the sites trained.
+        non_private: final metrics of the same study without privacy, where it was run.
+    """
+    outcome = json.loads(folder.outcome.read_text())
+    study = sites.study
+    content = {
+        "study": study.name,
+        "title": study.study.title or study.name,
+        "fingerprint": study.fingerprint,
+        "task": study.task.name,
+        "classes": list(build_task(study).classes or ()),
+        "model": study.model.name,
+        "final": outcome["final"],
+        "non_private": non_private,
+        "sites": _site_figures(sites, outcome),
+        "rounds": study.federation.rounds,
+        "seconds": outcome["seconds"],
+        "device": device,
+        "versions": versions(),
+        "seed": sites.seed,
+        "engine": engine,
+        "parameters": outcome["parameters"],
+        "algorithm": study.federation.algorithm.name,
+        "privacy": _privacy(study, sites),
+        "curves": outcome["curves"],
+        "started": outcome["started"],
+        "finished": outcome["finished"],
+    }
+    folder.write_json(folder.metrics, content)
+    return content
+
+
+def _site_figures(sites: SimulatedSites, outcome: dict[str, Any]) -> dict[str, Any]:
+    names = list(outcome["sites"])
+    statuses = sites.statuses(names)
+    figures: dict[str, Any] = {}
+    for name in names:
+        known = statuses[name].to_json() if name in statuses else {}
+        scores = outcome["site_metrics"].get(name, {})
+        chosen = {
+            k: v
+            for k, v in scores.items()
+            if k in ("auc", "accuracy", "rmse", "mae", "baseline_rmse")
+        }
+        figures[name] = outcome["sites"][name] | known | chosen
+    return figures
+
+
+def _privacy(study: Study, sites: SimulatedSites) -> dict[str, Any]:
+    privacy = study.privacy
+    if not privacy.enabled:
+        return {"enabled": False}
+    statistics = sorted(
+        {sites.site(number).policy.statistics for number in range(min(len(sites.folders), 50))}
+    )
+    return {
+        "enabled": True,
+        "unit": privacy.unit,
+        "epsilon_target": privacy.epsilon,
+        "noise_multiplier": privacy.noise_multiplier,
+        "delta": privacy.delta,
+        "clip_norm": privacy.clip_norm,
+        "sampling_rate": privacy.sampling_rate,
+        "units_per_step": privacy.units_per_step,
+        "adjacency": f"add/remove one {privacy.unit}",
+        "randomness": "system" if sites.seed is None else "fixed",
+        "statistics": ", ".join(statistics),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a result."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def read_final(run: Path) -> dict[str, Any]:
+    """Return the final metrics of a run whose server has finished."""
+    content: dict[str, Any] = json.loads(RunFolder(run).outcome.read_text())["final"]
+    return content

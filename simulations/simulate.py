@@ -1,0 +1,145 @@
+"""One simulated run, from the study to the report."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from client.training.workspace import choose_device
+from common.errors import ConsiliumError, MachineError, PolicyError, SitesError
+from common.study import Study
+from server.app import Job, build
+from server.run_folder import RunFolder
+from simulations.console import Console
+from simulations.engines import Engine
+from simulations.figures import read_final, write_metrics
+from simulations.sites import SimulatedSites, forget_warm_agents
+
+COMPARISON = "non-private"
+LEAST_FREE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What to simulate.
+
+    Attributes:
+        study: the study.
+        hospitals: the sites' folders.
+        run: the run's folder.
+        engine: what carries the messages; `engine_name` is its name in the figures.
+        seed: of the repeatable generator; None draws from the operating system.
+        resume: go on with an unfinished run.
+        report: write report.html at the end.
+    """
+
+    study: Study
+    hospitals: tuple[Path, ...]
+    run: Path
+    engine: Engine
+    engine_name: str
+    seed: int | None
+    resume: bool = False
+    report: bool = True
+
+    @property
+    def sites(self) -> SimulatedSites:
+        """The simulated sites."""
+        return SimulatedSites(self.study, self.hospitals, self.run, self.seed)
+
+    @property
+    def comparison(self) -> Simulation:
+        """The same study without privacy, in a folder of its own inside the run."""
+        run = self.run / COMPARISON
+        study = self.study.without_privacy()
+        return replace(
+            self, study=study, run=run, resume=(run / "study.toml").exists(), report=False
+        )
+
+
+def simulate(simulation: Simulation, console: Console) -> dict[str, Any]:
+    """Run a simulation and return its figures, as in `metrics.json`.
+
+    Raises:
+        ConsiliumError: with the reason; what was done until then is kept and can be resumed.
+    """
+    _prepare_folder(simulation)
+    _train(simulation, console)
+    non_private = _compare(simulation, console) if _wants_comparison(simulation.study) else None
+    metrics = write_metrics(
+        RunFolder(simulation.run),
+        simulation.sites,
+        engine=simulation.engine_name,
+        device=_device(simulation),
+        non_private=non_private,
+    )
+    if simulation.report:
+        from server.report import build as build_report
+
+        build_report(simulation.run)
+    return metrics
+
+
+def _prepare_folder(simulation: Simulation) -> None:
+    folder = RunFolder(simulation.run)
+    if simulation.resume:
+        folder.reopen(simulation.study)
+        simulation.sites.forget_refusals()
+    else:
+        folder.create(simulation.study)
+    free = shutil.disk_usage(simulation.run).free
+    if free < LEAST_FREE_BYTES:
+        raise MachineError(
+            f"Only {free >> 20} MB are free, which a run may need for its checkpoints and ledgers.",
+            where=str(simulation.run),
+            fix="Free some space, or choose another folder with --run.",
+        )
+
+
+def _train(simulation: Simulation, console: Console) -> None:
+    """Run the server against the sites, unless an earlier attempt got that far."""
+    folder, sites = RunFolder(simulation.run), simulation.sites
+    if folder.outcome.exists():
+        return
+    server = build(Job(simulation.study, folder, console))
+    try:
+        with console.running(simulation.study):
+            simulation.engine.run(server, sites, console.watch)
+    except SitesError as error:
+        raise _in_full(error, sites) from None
+    finally:
+        forget_warm_agents()
+
+
+def _in_full(error: SitesError, sites: SimulatedSites) -> ConsiliumError:
+    """Say what the sites themselves know: in a simulation nobody is on the other side."""
+    refusals = sites.refusals()
+    if not refusals:
+        return error
+    name, reason = refusals[0]
+    others = f" ({len(refusals) - 1} more sites refused)" if len(refusals) > 1 else ""
+    return type(reason)(f"Site '{name}': {reason.what}{others}", where=reason.where, fix=reason.fix)
+
+
+def _wants_comparison(study: Study) -> bool:
+    return study.privacy.enabled and study.evaluation.compare_non_private
+
+
+def _compare(simulation: Simulation, console: Console) -> dict[str, Any] | None:
+    """Run the study without privacy beside it; a site whose policy forbids that is respected."""
+    other = simulation.comparison
+    console.note("The same study without privacy, for comparison:")
+    try:
+        _prepare_folder(other)
+        _train(other, console)
+    except PolicyError as error:
+        console.note(f"Not compared: {error}")
+        shutil.rmtree(other.run, ignore_errors=True)
+        return None
+    return read_final(other.run)
+
+
+def _device(simulation: Simulation) -> str:
+    return str(choose_device(simulation.sites.site(0).compute.device))
