@@ -89,3 +89,7 @@ def _complain(error: ConsiliumError) -> None:
     if error.fix:
         typer.echo(f"  fix: {error.fix}", err=True)
     typer.echo(f" code: {error.exit_code} (docs/exit-codes/{error.exit_code}.md)", err=True)
+
+
+if __name__ == "__main__":
+    main()

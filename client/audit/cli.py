@@ -32,8 +32,9 @@ def ledger(
 ) -> None:
     """Verify the hash chain of ledgers and account anew what they hold, by PLD, PRV and RDP.
 
-    Adjacency: adding or removing one patient. Exit code: 0 sound, 2 nothing found, 3 over
-    budget, 4 tampered.
+    Adjacency: adding or removing one patient.
+
+    Exit code: 0 sound, 2 nothing found, 3 over budget, 4 tampered.
     """
     from client.audit.ledger_report import audit as audit_ledgers
 

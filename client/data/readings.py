@@ -157,8 +157,7 @@ def _dates(values: pd.Series[Any], dataset: SeriesDataset) -> NDArray[np.float64
     form = dataset.time_format or _guess(values, dataset)
     parsed = pd.to_datetime(values, format=form, errors="coerce", utc=True)
     since = (parsed - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds()
-    minutes: NDArray[np.float64] = since.to_numpy(np.float64, copy=True) / 60.0
-    return minutes
+    return np.array(since, dtype=np.float64) / 60.0
 
 
 def _guess(values: pd.Series[Any], dataset: SeriesDataset) -> str:

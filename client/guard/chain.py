@@ -211,11 +211,16 @@ class Chain:
 
 
 class Writer:
-    """What may be done to a log while its write lock is held."""
+    """What may be done to a log while its write lock is held.
+
+    Attributes:
+        appended: the entries added under this lock.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self.appended: list[Entry] = []
 
     def read(self, after: int = 0, previous: str = ORIGIN) -> Iterator[Entry]:
         """As `Chain.read`, inside the lock."""
@@ -235,6 +240,7 @@ class Writer:
             "INSERT INTO entries (seq, at, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)",
             (seq, at, kind, text, previous, entry.hash),
         )
+        self.appended.append(entry)
         return entry
 
 

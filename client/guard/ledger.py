@@ -18,9 +18,9 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from client.guard.book import (
     Book,
@@ -36,6 +36,8 @@ from client.guard.book import (
 from client.guard.chain import ORIGIN, SCHEMA_VERSION, Chain, Entry, Writer, canonical
 from common.errors import BudgetError, ConsiliumError, StudyError, TamperedError
 from common.privacy.events import Event
+
+T = TypeVar("T")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -98,13 +100,13 @@ class Ledger:
         """Note the site's policy, when it differs from the one noted last."""
         plain = json.loads(canonical(_plain(policy)))
 
-        def change(writer: Writer) -> None:
-            if self._followed(writer).policy != plain:
+        def change(book: Book, writer: Writer) -> None:
+            if book.policy != plain:
                 writer.append("policy", {"policy": plain})
 
         with self._lock:
             if self._refreshed().policy != plain:
-                self._chain.write(change)
+                self._write(change)
 
     def reserve(
         self,
@@ -144,8 +146,7 @@ class Ledger:
             0, key, study, fingerprint, round, group, event, float(delta), randomness
         )
 
-        def change(writer: Writer) -> Reservation:
-            book = self._followed(writer)
+        def change(book: Book, writer: Writer) -> Reservation:
             made = book.reservation(key)
             if made is not None:
                 return _again(made, book.settlement(key), wanted)
@@ -153,8 +154,7 @@ class Ledger:
                 budget.check(book.charges(), charge_for(wanted, None))
             return reservation_from(writer.append("reserve", wanted.terms()))
 
-        with self._lock:
-            return self._chain.write(change)
+        return self._write(change)
 
     def settle(self, reservation: Reservation, *, steps: int, released: str | None) -> None:
         """Replace a reservation's maximum by what ran; to be called before anything leaves.
@@ -174,8 +174,7 @@ class Ledger:
             )
         end = Settlement(steps, released)
 
-        def change(writer: Writer) -> None:
-            book = self._followed(writer)
+        def change(book: Book, writer: Writer) -> None:
             before = book.settlement(reservation.key)
             if before == end and book.reservation(reservation.key) == reservation:
                 return
@@ -183,8 +182,7 @@ class Ledger:
             body = {"key": reservation.key, "steps": steps, "released": released}
             writer.append("settle", body)
 
-        with self._lock:
-            self._chain.write(change)
+        self._write(change)
 
     def charges(self) -> list[Charge]:
         """All charges, oldest first; open reservations count in full."""
@@ -196,11 +194,22 @@ class Ledger:
         with self._lock:
             return self._refreshed().head
 
+    def _write(self, change: Callable[[Book, Writer], T]) -> T:
+        """Run `change` on the newest state, alone; remember what it added once that is on disk."""
+        added: list[Entry] = []
+
+        def alone(writer: Writer) -> T:
+            result = change(self._follow(writer.read(self._book.seq, self._book.head)), writer)
+            added.extend(writer.appended)
+            return result
+
+        with self._lock:
+            result = self._chain.write(alone)
+            self._follow(added)
+            return result
+
     def _refreshed(self) -> Book:
         return self._follow(self._chain.read(self._book.seq, self._book.head))
-
-    def _followed(self, writer: Writer) -> Book:
-        return self._follow(writer.read(self._book.seq, self._book.head))
 
     def _follow(self, entries: Iterable[Entry]) -> Book:
         """Read what is new since last time; every entry is checked as it is read."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from client.data.cohort import Cohort
-from client.training.workspace import Workspace
+from client.training.workspace import Workspace, channels_last, laid_out
 from common.tasks.base import Tally
 from common.weights import Vector
 
@@ -35,11 +35,13 @@ def evaluate(space: Workspace, weights: Vector, cohort: Cohort) -> Tally:
 
 
 def _forward(space: Workspace, weights: Vector, inputs: torch.Tensor) -> torch.Tensor:
-    network = space.fresh_network(weights)
+    network = channels_last(space.fresh_network(weights))
     network.eval()
     size = space.study.training.physical_batch
     with torch.inference_mode():
-        parts = [network(part.to(space.device)).float().cpu() for part in inputs.split(size)]
+        parts = [
+            network(laid_out(part.to(space.device))).float().cpu() for part in inputs.split(size)
+        ]
     return torch.cat(parts)
 
 

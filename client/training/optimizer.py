@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from common.algorithms.base import Algorithm
 from common.study import Training
 
+BETAS = (0.9, 0.999)
+EPS = 1e-8
+
 
 class LocalOptimizer:
-    """Torch's optimiser, then decoupled weight decay, then the algorithm's own term.
+    """Torch's SGD or Adam, then decoupled weight decay, then the algorithm's own term.
 
-    All three see only what is already noised, so under privacy they are post-processing. The optimiser's moments
-    start anew every round.
+    All three see only what is already noised, so under privacy they are post-processing. The moments start anew
+    every round. Torch's functional forms are used, since its optimiser classes import the compiler (a second).
     """
 
     def __init__(self, module: nn.Module, training: Training, algorithm: Algorithm) -> None:
@@ -21,19 +26,52 @@ class LocalOptimizer:
         self.anchor = [p.detach().clone() for p in self.parameters]
         self.training = training
         self.algorithm = algorithm
-        self.inner = self._inner()
+        self._momenta: list[torch.Tensor | None] = [None] * len(self.parameters)
+        self._moments = [torch.zeros_like(p) for p in self.parameters]
+        self._squares = [torch.zeros_like(p) for p in self.parameters]
+        self._steps = [torch.zeros(()) for _ in self.parameters]
 
-    def _inner(self) -> torch.optim.Optimizer:
-        rate = self.training.learning_rate
-        if self.training.optimizer == "adam":
-            return torch.optim.Adam(self.parameters, lr=rate)
-        return torch.optim.SGD(self.parameters, lr=rate, momentum=self.training.momentum)
-
+    @torch.no_grad()
     def step(self) -> None:
         """Apply the gradients that stand in `.grad`."""
-        self.inner.step()
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
+        if self.training.optimizer == "adam":
+            self._adam(gradients)
+        else:
+            self._sgd(gradients)
         if self.training.weight_decay:
-            with torch.no_grad():
-                for parameter in self.parameters:
-                    parameter.mul_(1 - self.training.learning_rate * self.training.weight_decay)
+            keep = 1 - self.training.learning_rate * self.training.weight_decay
+            torch._foreach_mul_(self.parameters, keep)
         self.algorithm.after_step(self.parameters, self.anchor, self.training.learning_rate)
+
+    def _sgd(self, gradients: list[torch.Tensor]) -> None:
+        sgd(
+            list(self.parameters),
+            gradients,
+            self._momenta,
+            foreach=True,
+            weight_decay=0.0,
+            momentum=self.training.momentum,
+            lr=self.training.learning_rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    def _adam(self, gradients: list[torch.Tensor]) -> None:
+        adam(
+            list(self.parameters),
+            gradients,
+            self._moments,
+            self._squares,
+            [],
+            self._steps,
+            foreach=True,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=self.training.learning_rate,
+            weight_decay=0.0,
+            eps=EPS,
+            maximize=False,
+        )

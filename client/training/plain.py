@@ -12,7 +12,7 @@ import torch
 from client.training.augment import augment
 from client.training.batches import Samples
 from client.training.optimizer import LocalOptimizer
-from client.training.workspace import Progress, Workspace
+from client.training.workspace import Progress, Workspace, channels_last, laid_out
 from common.privacy.noise import SecureRandom
 from common.study import Training
 from common.weights import Vector
@@ -32,7 +32,7 @@ def train_plain(
     """
     training = space.study.training
     count = len(samples.inputs)
-    network = space.fresh_network(weights)
+    network = channels_last(space.fresh_network(weights))
     network.train()
     optimizer = LocalOptimizer(network, training, space.algorithm)
     steps = planned_steps(training, count)
@@ -41,7 +41,7 @@ def train_plain(
     ):
         progress.step(step, steps)
         index = torch.from_numpy(batch).to(space.device)
-        images = augment(samples.inputs[index], training.augment, random)
+        images = laid_out(augment(samples.inputs[index], training.augment, random))
         for parameter in optimizer.parameters:
             parameter.grad = None
         space.task.loss(network(images), samples.targets[index]).mean().backward()

@@ -168,8 +168,10 @@ def add_wall(volume: Volume, grid: Grid, centre: Vector, angle: float, distance:
     volume += muscle * (tissue - volume)
 
 
-def add_nodule(volume: Volume, grid: Grid, nodule: Nodule, rng: np.random.Generator) -> None:
-    """Draw the nodule (in place): its body first, then what radiates from it."""
+def add_nodule(
+    volume: Volume, grid: Grid, nodule: Nodule, rng: np.random.Generator, grain: float = 1.1
+) -> None:
+    """Draw the nodule (in place): its body, mottled at a scale of `grain` mm, then what radiates from it."""
     directions = _flat_directions(rng, 16)
     reach = nodule.radius * 1.8 + 4.0
     box = box_around(grid, nodule.centre - reach, nodule.centre + reach)
@@ -182,7 +184,7 @@ def add_nodule(volume: Volume, grid: Grid, nodule: Nodule, rng: np.random.Genera
     edge = away - nodule.radius * (0.96 + nodule.character * (0.34 * lobes - 0.16))
     mask = soft(edge, 0.45)
     part = volume[box]
-    part += mask * (nodule.density + _inside(away, nodule, grid, rng) - part)
+    part += mask * (nodule.density + _inside(away, nodule, grid, rng, grain) - part)
     _add_spicules(volume, grid, nodule, directions, rng)
 
 
@@ -197,10 +199,12 @@ def _lobes(
     return bulge
 
 
-def _inside(away: Vector, nodule: Nodule, grid: Grid, rng: np.random.Generator) -> Volume:
+def _inside(
+    away: Vector, nodule: Nodule, grid: Grid, rng: np.random.Generator, grain: float
+) -> Volume:
     """Hounsfield units to add to the mean density: mottle, or a calcified core; both sum to about 0."""
     noise = rng.standard_normal(away.shape, dtype=np.float32)
-    mottle = gaussian_filter(noise, (0.3, 1.1 / grid.spacing, 1.1 / grid.spacing), mode="wrap")
+    mottle = gaussian_filter(noise, (0.3, grain / grid.spacing, grain / grid.spacing), mode="wrap")
     mottle *= (20.0 + 210.0 * nodule.character) / (mottle.std() + 1e-6)
     if nodule.calcified:
         core = soft(away - 0.45 * nodule.radius, 0.6)

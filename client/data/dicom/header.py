@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from client.data.dicom.slices import Geometry, Native, Slice
 from client.data.files import File
@@ -17,6 +17,7 @@ MAX_PIXELS = 1 << 26
 MAX_FRAMES = 4096
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
+_PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _CALIBRATED = ("CT", "PT")  # their rescaled values have units, whatever the display inverts
 _KEYWORDS = (
     "ImageType SOPClassUID SOPInstanceUID Modality PatientID SeriesInstanceUID InstanceNumber "
@@ -26,6 +27,8 @@ _KEYWORDS = (
     "PerFrameFunctionalGroupsSequence"
 )
 _TAGS: list[Any] = [tag_for_keyword(word) for word in _KEYWORDS.split()]
+_GROUPS = (0x52009230, 0x52009229)  # per frame, shared
+_NOTHING = Dataset()
 
 
 class Unusable(Exception):
@@ -128,16 +131,15 @@ def _check(header: Dataset, offset: int, modality: str) -> None:
         raise Unusable("unsupported bit depth")
 
 
-def _group(header: Dataset, frame: int, name: str) -> Any:
+def _group(header: Dataset, frame: int, name: str) -> Dataset:
     """Find an enhanced object's functional group: the frame's own, else the shared one."""
-    own = header.get("PerFrameFunctionalGroupsSequence")
-    for groups in (
-        own[frame : frame + 1] if own else None,
-        header.get("SharedFunctionalGroupsSequence"),
-    ):
-        if groups and groups[0].get(name):
-            return groups[0].get(name)[0]
-    return Dataset()
+    for sequence in (tag for tag in _GROUPS if tag in header):
+        groups = header[sequence].value
+        place = frame if sequence == _GROUPS[0] else 0
+        if place < len(groups) and groups[place].get(name):
+            found: Dataset = groups[place].get(name)[0]
+            return found
+    return _NOTHING
 
 
 def _geometry(header: Dataset, frame: int, frames: int) -> Geometry | None:
@@ -185,13 +187,14 @@ def _native(
     header: Dataset, offset: int, length: int, frame: int, frames: int, size: int
 ) -> Native | None:
     """Locate plain pixels, so that reading them needs no decoder."""
-    syntax = UID(str(getattr(header, "file_meta", Dataset()).get("TransferSyntaxUID") or ""))
-    if length != _UNDEFINED and syntax.is_transfer_syntax and not syntax.is_compressed:
+    meta = getattr(header, "file_meta", Dataset())
+    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    if length != _UNDEFINED and syntax in (*_PLAIN, ExplicitVRBigEndian):
         words = int(header.BitsAllocated) // 8
         expected = int(header.Rows) * int(header.Columns) * words
         if length < expected * frames or offset + length > size + 1:
             raise Unusable("truncated")
-        if syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        if syntax in _PLAIN:
             stored = int(header.get("BitsStored") or header.BitsAllocated)
             high = int(header.get("HighBit") or stored - 1)
             if not 0 < stored <= high + 1 <= words * 8:

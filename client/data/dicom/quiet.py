@@ -12,7 +12,7 @@ import pydicom.config
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 with contextlib.suppress(ImportError):
-    import gdcm
+    import gdcm  # type: ignore[import-untyped]
 
     gdcm.Trace.WarningOff()
     gdcm.Trace.ErrorOff()

@@ -46,7 +46,8 @@ class Geometry:
     @property
     def normal(self) -> Vector:
         """[3] unit vector through the slices."""
-        return np.cross(self.across, self.down)
+        (a, b, c), (d, e, f) = self.across.tolist(), self.down.tolist()
+        return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
 
     @property
     def depth_mm(self) -> float:

@@ -1,0 +1,1 @@
+"""Speed and scale, reported as ratios within one run."""

@@ -1,0 +1,254 @@
+"""`consilium audit ledger`: figures as by hand, verdicts, exit codes, and what it says."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import dp_accounting
+import pytest
+from dp_accounting.pld import PLDAccountant
+from dp_accounting.rdp import RdpAccountant
+from typer.testing import CliRunner
+
+from client.audit.cli import app
+from client.guard.ledger import Ledger
+from common.errors import StudyError
+from common.privacy.events import Event, GaussianEvent, UnprotectedEvent
+
+POLICY = {"max_epsilon": 8.0, "delta": 1e-3}
+TRAIN = GaussianEvent("poisson", Fraction(1, 8), 1.2, 1.0, 10)
+COUNTS = GaussianEvent("full", Fraction(1), 12.0, 1.0, 1)
+SHA = "c" * 64
+
+
+def spend(ledger: Ledger, event: Event, rounds: int = 3, **terms: Any) -> None:
+    """Charge and settle an event in each round."""
+    values: dict[str, Any] = {
+        "study": "lung",
+        "fingerprint": "f" * 64,
+        "group": "train/1",
+        "delta": 2e-3,
+        "randomness": "system",
+        **terms,
+    }
+    for number in range(1, rounds + 1):
+        key = f"{values['study']}/{number}/{values['group']}/{event!r}"
+        made = ledger.reserve(key, round=number, event=event, **values)
+        ledger.settle(made, steps=event.steps, released=SHA)
+
+
+def site(
+    folder: Path, name: str = "hospital-1", policy: Mapping[str, Any] | None = POLICY
+) -> Ledger:
+    ledger = Ledger(folder / f"{name}.ledger", name, name)
+    if policy:
+        ledger.record_policy(policy)
+    return ledger
+
+
+def run(*arguments: object) -> tuple[int, dict[str, Any]]:
+    """The exit code and the JSON of the command."""
+    result = CliRunner().invoke(app, ["ledger", *map(str, arguments), "--json"])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, json.loads(result.stdout)
+
+
+def shown(*arguments: object, code: int = 0) -> str:
+    """What the command prints for people, on one line."""
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["ledger", *map(str, arguments)])
+    assert result.exit_code == code
+    return " ".join(result.stdout.split())
+
+
+def by_hand(accountant: Any, rounds: int, delta: float) -> float:
+    step = dp_accounting.PoissonSampledDpEvent(1 / 8, dp_accounting.GaussianDpEvent(1.2))
+    return float(accountant.compose(step, 10 * rounds).get_epsilon(delta))
+
+
+def test_figures_are_those_of_a_hand_computation(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    spend(ledger, COUNTS, group="test/1")
+    code, report = run(ledger.path)
+    assert (code, report["exit_code"], report["verdict"]) == (0, 0, "sound")
+    (one,) = report["ledgers"]
+    assert (one["site"], one["population"]) == ("hospital-1", "hospital-1")
+    assert one["chain"]["intact"] is True
+    assert one["chain"]["head"] == ledger.head()
+    assert one["entries"] == 2 + 2 * 6
+    (study,) = one["studies"]
+    assert (study["study"], study["rounds"], study["delta"]) == ("lung", 3, 2e-3)
+    assert study["events"][0] == {
+        "role": "train",
+        "sampler": "poisson",
+        "q": "1/8",
+        "sigma": 1.2,
+        "clip_norm": 1.0,
+        "steps": 30,
+        "unsettled_steps": 0,
+    }
+    for figures, delta in ((study["epsilon"], 2e-3), (one["total"]["epsilon"], 1e-3)):
+        assert figures["pld"] == pytest.approx(by_hand(PLDAccountant(), 3, delta), rel=1e-6)
+        assert figures["rdp"] == pytest.approx(by_hand(RdpAccountant(), 3, delta), rel=1e-6)
+        assert figures["prv"] == pytest.approx(figures["pld"], abs=0.02)
+    assert one["total"]["delta"] == 1e-3
+    assert one["budget"] == {"max_epsilon": 8.0, "delta": 1e-3, "exceeded": False}
+
+
+def test_studies_compose(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    spend(ledger, TRAIN, rounds=2, study="heart", fingerprint="e" * 64)
+    _, report = run(ledger.path, "--delta", "1e-4")
+    (one,) = report["ledgers"]
+    found = [study["epsilon"]["pld"] for study in one["studies"]]
+    assert found == pytest.approx([by_hand(PLDAccountant(), n, 1e-4) for n in (3, 2)])
+    assert one["total"]["epsilon"]["pld"] == pytest.approx(by_hand(PLDAccountant(), 5, 1e-4))
+    assert [study["delta"] for study in one["studies"]] == [1e-4, 1e-4]
+
+
+def test_what_was_never_settled_counts_in_full(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    ledger.reserve(
+        "1", study="lung", fingerprint="f", round=1, group="train/1", event=TRAIN,
+        delta=1e-3, randomness="system",
+    )  # fmt: skip
+    _, report = run(ledger.path)
+    (event,) = report["ledgers"][0]["studies"][0]["events"]
+    assert (event["steps"], event["unsettled_steps"]) == (10, 10)
+    assert "never settled" in report["ledgers"][0]["notes"][0]
+    assert "(10 unsettled)" in shown(ledger.path)
+
+
+def test_over_budget(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    ledger.record_policy({"max_epsilon": 1.5, "delta": 1e-3})
+    code, report = run(ledger.path)
+    assert (code, report["verdict"], report["exit_code"]) == (3, "over budget", 3)
+    assert report["ledgers"][0]["budget"]["exceeded"] is True
+    assert "over ε = 1.5" in shown(ledger.path, code=3)
+
+
+@pytest.mark.parametrize("where", ["body", "hash"])
+def test_a_broken_chain_gives_no_figures(tmp_path: Path, where: str) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    with closing(sqlite3.connect(ledger.path)) as connection, connection:
+        connection.execute("DROP TRIGGER no_update")
+        connection.execute(f"UPDATE entries SET {where} = replace({where}, 'c', 'd') WHERE seq = 4")
+    code, report = run(ledger.path)
+    assert (code, report["verdict"], report["exit_code"]) == (4, "tampered", 4)
+    (one,) = report["ledgers"]
+    assert one["chain"]["broken_at"] == 4
+    assert "changed" in one["chain"]["reason"]
+    assert one["studies"] == []
+    assert one["total"] is None
+    assert "Chain broken at entry 4" in shown(ledger.path, code=4)
+
+
+def test_the_worst_ledger_decides(tmp_path: Path) -> None:
+    spend(site(tmp_path / "x"), TRAIN)
+    spend(site(tmp_path / "y", "hospital-2", {"max_epsilon": 0.5, "delta": 1e-3}), TRAIN)
+    code, report = run(tmp_path)
+    assert code == 3
+    assert [one["verdict"] for one in report["ledgers"]] == ["sound", "over budget"]
+    (tmp_path / "y" / "z.ledger").write_text("nonsense")
+    assert run(tmp_path)[0] == 4
+    assert run(tmp_path, tmp_path / "x")[1]["ledgers"].__len__() == 3
+
+
+def test_training_without_noise_is_infinite(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, UnprotectedEvent("weights trained without noise", 1))
+    code, report = run(ledger.path)
+    (one,) = report["ledgers"]
+    assert code == 3
+    assert one["total"]["epsilon"] == {"pld": "inf", "prv": "inf", "rdp": "inf"}
+    assert one["unprotected"] == [
+        {"study": "lung", "what": "weights trained without noise", "releases": 3}
+    ]
+    assert "∞" in shown(ledger.path, code=3)
+
+
+def test_public_statistics_are_reported_apart(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    public = UnprotectedEvent("confusion counts", 1, declared_public=True)
+    spend(ledger, public, group="test/1")
+    code, report = run(ledger.path)
+    (one,) = report["ledgers"]
+    assert code == 0
+    assert math.isfinite(one["total"]["epsilon"]["pld"])
+    assert one["unprotected"] == []
+    assert one["declared_public"][0]["releases"] == 3
+    assert "Declared public by the site's policy: confusion counts" in shown(ledger.path)
+
+
+def test_fixed_randomness_and_adjacency_are_said(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN, randomness="fixed")
+    text = shown(ledger.path)
+    assert "simulation only, gives no protection" in text
+    assert "add/remove one patient" in text
+    assert run(ledger.path)[1]["ledgers"][0]["studies"][0]["randomness"] == "fixed"
+
+
+def test_an_empty_ledger_and_one_without_policy(tmp_path: Path) -> None:
+    ledger = site(tmp_path, policy=None)
+    code, report = run(ledger.path)
+    (one,) = report["ledgers"]
+    assert code == 0
+    assert one["total"] == {"delta": None, "epsilon": {"pld": 0.0, "prv": 0.0, "rdp": 0.0}}
+    assert one["budget"] is None
+    assert "nothing to compare with" in shown(ledger.path)
+
+
+def test_two_ledgers_of_one_population_are_noted(tmp_path: Path) -> None:
+    site(tmp_path / "x")
+    site(tmp_path / "y")
+    assert "has 2 ledgers here" in run(tmp_path)[1]["notes"][0]
+
+
+@pytest.mark.parametrize("name", ["none.ledger", "empty"])
+def test_nothing_found_is_a_bad_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyError) as caught:
+        run(tmp_path / name)
+    assert caught.value.exit_code == 2
+    assert name in caught.value.where
+
+
+def test_a_delta_that_is_no_probability_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="--delta"):
+        run(site(tmp_path).path, "--delta", "2")
+
+
+def test_an_audit_changes_nothing(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    ledger.path.chmod(0o400)
+    before = ledger.path.read_bytes(), ledger.path.stat().st_mtime_ns
+    run(tmp_path)
+    assert (ledger.path.read_bytes(), ledger.path.stat().st_mtime_ns) == before
+    assert [each.name for each in tmp_path.iterdir()] == ["hospital-1.ledger"]
+
+
+def test_help_needs_nothing_heavy() -> None:
+    script = "import sys, client.audit.cli; print([n for n in sys.modules if n in %r])"
+    heavy = ["numpy", "torch", "scipy", "dp_accounting", "opacus", "rich.table"]
+    done = subprocess.run(
+        [sys.executable, "-c", script % heavy], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert "4 tampered" in " ".join(CliRunner().invoke(app, ["ledger", "--help"]).stdout.split())
