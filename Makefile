@@ -19,7 +19,11 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: setup
-	$(BIN)/python -m simulations.demo
+	rm -rf demo/run
+	$(BIN)/consilium hospitals create demo/hospitals --sites 4 --patients 400 --seed 7 --archives lung-nodule
+	$(BIN)/consilium simulate lung-nodule --hospitals demo/hospitals --run demo/run
+	$(BIN)/consilium audit ledger demo/run
+	@echo "The report: demo/run/report.html"
 
 test: setup
 	$(BIN)/pytest -n 2

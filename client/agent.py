@@ -5,6 +5,7 @@ The same object serves a simulation, in process, and a hospital, where the Flowe
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from client.admission import admit
+from client.admission import admit, check_whole_cost
 from client.data.cohort import Cohort
 from client.data.prepare import prepare
-from client.guard.book import Reservation
+from client.guard.book import Charge, Reservation
 from client.guard.budget import Budget, spent
 from client.guard.egress import Parcel, inspect
 from client.guard.ledger import AlreadySettled, Ledger
@@ -86,6 +87,7 @@ class Agent:
         self.ledger = Ledger(folders.ledger, site=site.name, population=site.name)
         self.spool = Spool(folders.state / "spool")
         self.refusals = Refusals(folders.state)
+        self._one_at_a_time = threading.RLock()
         self.budget = Budget(max_epsilon=site.policy.max_epsilon, delta=site.policy.delta)
 
     @cached_property
@@ -132,9 +134,12 @@ class Agent:
             BudgetError: the whole study does not fit into what is left of the budget.
             DataError: the data cannot be used.
         """
-        admit(self.site, self.study)
+        self._check_policy()
+        planned = self._planned()
+        if planned:
+            where = f"{self.site.file}, [policy]"
+            check_whole_cost(self.budget, self.ledger.charges(), planned, where=where)
         self.ledger.record_policy(self.site.policy.model_dump(mode="json"))
-        self._check_patients()
         self._status().write()
         return Introduction(
             self.site.name, self.declared_patients, self.space.layout.digest, self._statistics
@@ -146,7 +151,12 @@ class Agent:
         Raises:
             PolicyError, BudgetError, DataError, MachineError: nothing leaves, and `what` says why.
         """
-        self._check_request(request)
+        with self._one_at_a_time:
+            self._check_policy()
+            self._check_request(request)
+            return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
         reservations, key = self._reserve(request)
         parcel = self.spool.load(key)
         if parcel is None:
@@ -173,15 +183,20 @@ class Agent:
         attempt = 0
         while True:
             key = request.key if not attempt else f"{request.key}-again-{attempt}"
+            opened, settled = self._reserve_under(key, request)
+            if not settled or self.spool.load(key) is not None:
+                return opened, key
+            attempt += 1
+
+    def _reserve_under(self, key: str, request: Request) -> tuple[list[Reservation], bool]:
+        """Return the open reservations of a key, and whether one of its charges is settled already."""
+        opened, settled = [], False
+        for name, (group, event) in self._events(request).items():
             try:
-                events = self._events(request)
-                return [
-                    self._reserve_one(f"{key}/{n}", request, g, e) for n, (g, e) in events.items()
-                ], key
+                opened.append(self._reserve_one(f"{key}/{name}", request, group, event))
             except AlreadySettled:
-                if self.spool.load(key) is not None:
-                    return [], key
-                attempt += 1
+                settled = True
+        return opened, settled
 
     def _reserve_one(self, key: str, request: Request, group: str, event: Event) -> Reservation:
         return self.ledger.reserve(
@@ -194,6 +209,28 @@ class Agent:
             delta=self.study.privacy.delta,
             randomness=self.randomness.origin,
             budget=self._limit(event),
+        )
+
+    def _planned(self) -> list[Charge]:
+        """The charges of the whole study, as far as they count against the budget."""
+        if self.plan is None:
+            return []
+        whole = {"train": self.plan.training_event(self.plan.steps)}
+        if self._statistics == "noisy":
+            once = self.plan.evaluation_event(self.space.task.tally_bound)
+            whole["test"] = once.with_steps(self.plan.evaluations)
+        return [self._planned_charge(group, event) for group, event in whole.items()]
+
+    def _planned_charge(self, group: str, event: Event) -> Charge:
+        return Charge(
+            study=self.study.name,
+            fingerprint=self.study.fingerprint,
+            round=0,
+            group=f"{group}/{self.cohort.split_id}",
+            event=event,
+            delta=self.study.privacy.delta,
+            randomness=self.randomness.origin,
+            settled=False,
         )
 
     def _limit(self, event: Event) -> Budget | None:
@@ -217,7 +254,8 @@ class Agent:
     def _statistics_event(self) -> Event:
         if self._statistics == "noisy" and self.plan is not None:
             return self.plan.evaluation_event(self.space.task.tally_bound)
-        return UnprotectedEvent("exact statistics of held-out patients", 1, declared_public=True)
+        public = self.site.policy.statistics == "exact"
+        return UnprotectedEvent("exact statistics of held-out patients", 1, declared_public=public)
 
     @property
     def _statistics(self) -> str:
@@ -267,12 +305,24 @@ class Agent:
                 f"Round {request.round} is outside the study's {self.study.federation.rounds} rounds.",
                 where=f"site '{self.site.name}', study '{self.study.name}'",
             )
+        if request.weights.shape != (self.space.layout.size,):
+            raise PolicyError(
+                f"The coordinator sent weights of shape {request.weights.shape} where the study's model has "
+                f"{self.space.layout.size} values.",
+                where=f"site '{self.site.name}', round {request.round}",
+                fix="Install the same version of consilium at the coordinator and at the site.",
+            )
         if not np.isfinite(request.weights).all():
             raise PolicyError(
                 "The coordinator sent weights that are not finite.",
                 where=f"site '{self.site.name}', round {request.round}",
                 fix="Training diverged elsewhere: lower the learning rate.",
             )
+
+    def _check_policy(self) -> None:
+        """What the policy rules out stays out, whether or not the coordinator asked for a description first."""
+        admit(self.site, self.study)
+        self._check_patients()
 
     def _check_patients(self) -> None:
         least = self.site.policy.min_patients

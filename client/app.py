@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -25,31 +27,57 @@ def build(agent_of: AgentOf) -> ClientApp:
 
     @app.query("describe")
     def describe(message: Message, context: Context) -> Message:
-        return _answer(message, agent_of(context), _describe)
+        return _answer(message, lambda: agent_of(context), _describe)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
         return _answer(
-            message, agent_of(context), lambda agent: _handle(agent, message, training=True)
+            message, lambda: agent_of(context), lambda agent: _handle(agent, message, training=True)
         )
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
         return _answer(
-            message, agent_of(context), lambda agent: _handle(agent, message, training=False)
+            message,
+            lambda: agent_of(context),
+            lambda agent: _handle(agent, message, training=False),
         )
 
     return app
 
 
-def _answer(message: Message, agent: Agent, make: Callable[[Agent], RecordDict]) -> Message:
-    """Reply with what `make` returns, or with an error: told in full here, in one fixed sentence elsewhere."""
+def _answer(
+    message: Message, find: Callable[[], Agent], make: Callable[[Agent], RecordDict]
+) -> Message:
+    """Reply with what `make` returns, or with an error: told in full here, in one fixed sentence elsewhere.
+
+    An exception that nobody foresaw is told by its class alone, here too: Flower would send its text to the
+    coordinator, and the text may quote a patient's record.
+    """
+    agent: Agent | None = None
     try:
+        agent = find()
         return Message(make(agent), reply_to=message)
     except ConsiliumError as error:
-        log.error("%s: %s", agent.site.name, error)
+        return _refused(message, agent, error)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return _refused(
+            message,
+            agent,
+            ConsiliumError(
+                f"An unforeseen {type(error).__name__} stopped the answer; nothing was sent.",
+                where=f"{Path(place.filename).name}, line {place.lineno}",
+                fix="Please report it with this place in the code.",
+            ),
+        )
+
+
+def _refused(message: Message, agent: Agent | None, error: ConsiliumError) -> Message:
+    log.error("%s: %s", agent.site.name if agent else "no agent", error)
+    if agent is not None:
         agent.refusals.write(error)
-        return Message(Error(wire.SITE_ERROR + error.exit_code, error.told), reply_to=message)
+    return Message(Error(wire.SITE_ERROR + error.exit_code, error.told), reply_to=message)
 
 
 def _describe(agent: Agent) -> RecordDict:

@@ -39,12 +39,13 @@ class Refusals:
     def read(self) -> ConsiliumError | None:
         """Return the error that was kept, or None."""
         try:
-            content = json.loads((self.folder / FILE).read_text())
-        except (OSError, json.JSONDecodeError):
+            content = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+            kind = vars(errors).get(content["class"])
+            if not (isinstance(kind, type) and issubclass(kind, ConsiliumError)):
+                kind = ConsiliumError
+            return kind(content["what"], where=content["where"], fix=content["fix"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        kind = getattr(errors, str(content["class"]), ConsiliumError)
-        error: ConsiliumError = kind(content["what"], where=content["where"], fix=content["fix"])
-        return error
 
     def clear(self) -> None:
         """Forget what was kept."""

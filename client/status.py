@@ -89,7 +89,7 @@ class SiteStatus:
     def read(cls, folder: Path) -> SiteStatus | None:
         """Return the status of a folder, or None where there is none."""
         try:
-            content = json.loads((folder / FILE).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            return cls(folder=folder, **{**content, "notes": tuple(content["notes"])})
+        except (OSError, ValueError, KeyError, TypeError):  # none, damaged, or of another version
             return None
-        return cls(folder=folder, **{**content, "notes": tuple(content["notes"])})

@@ -1,9 +1,8 @@
 """What a study asks of a hospital's data: the `[data]` section, one model a kind.
 
 Every number that shapes a sample is a *public constant* written in the study (windows, ranges,
-fills), never
-something computed from patients: a normalisation constant that is learned from data would have to
-be charged.
+fills), never something computed from patients: a normalisation constant that is learned from data
+would have to be charged.
 All samples are float32 scaled to [-1, 1].
 """
 
@@ -35,8 +34,11 @@ class _Spec(BaseModel):
 
 
 class _Sized(_Spec):
-    """Kinds whose samples are images of one size (`image_size`, in pixels: one int, or [rows,
-    columns])."""
+    """Kinds whose samples are images of one size.
+
+    Attributes:
+        image_size: in pixels: one number for a square, or [rows, columns].
+    """
 
     image_size: tuple[int, int]
 
@@ -115,10 +117,9 @@ class Feature(BaseModel):
     """One input column of a table.
 
     A `number` is clipped to [minimum, maximum] and scaled to [-1, 1]; a `flag` is -1 or 1; a
-    `category` is one-hot
-    (1, and -1 elsewhere; a value outside `categories` is all -1). A missing value becomes `fill`
-    (public; in the
-    column's own units, 0 or 1 for a flag, a category's name), or the neutral 0 when there is none.
+    `category` is one-hot (1, and -1 elsewhere; a value outside `categories` is all -1). A missing
+    value becomes `fill` (public; in the column's own units, 0 or 1 for a flag, a category's name),
+    or the neutral 0 when there is none.
 
     Attributes:
         name: the study's name of the column; a site maps it to its own in site.toml.
@@ -179,8 +180,8 @@ class TableSpec(_Spec):
     """Rows of a table, shape (F,).
 
     The target's values are mapped either by `positive` (two classes: the others, then these; with
-    `negative` given, a
-    value in neither list is an error) or by `classes` (class name → its values, in class order).
+    `negative` given, a value in neither list is an error) or by `classes` (class name → its values,
+    in class order).
 
     Attributes:
         features: the input columns, in order.
@@ -229,9 +230,8 @@ class SeriesSpec(_Spec):
     """Windows of a regularly sampled signal, shape (T, 1), with later values as targets.
 
     The last time step is a real reading, so it is the persistence baseline's forecast; a target
-    is a real reading too.
-    Inputs and targets are clipped to [minimum, maximum] and scaled to [-1, 1] (`unscale` undoes
-    it).
+    is a real reading too. Inputs and targets are clipped to [minimum, maximum] and scaled to
+    [-1, 1]; `half_range` scales errors back.
 
     Attributes:
         step_minutes: the grid's step; readings in one step are averaged.

@@ -20,7 +20,7 @@ from common.errors import StudyError
 class Options(BaseModel):
     """Base of the options that a plug-in takes from the study file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
@@ -71,6 +71,8 @@ def explain(error: ValidationError, schema: type[BaseModel], *, where: str) -> S
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     key = ".".join(path) or "the table"
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _kind_needed(first, key, where)
     if first["type"] == "extra_forbidden":
         known = _fields_at(schema, path[:-1])
         hint = nearest(path[-1], known)
@@ -82,18 +84,31 @@ def explain(error: ValidationError, schema: type[BaseModel], *, where: str) -> S
     return StudyError(f"Key '{key}': {said}.".replace("..", "."), where=where)
 
 
+def _kind_needed(first: Any, key: str, where: str) -> StudyError:
+    """The table's `kind` is missing or unknown; it says which other keys there are."""
+    context = first.get("ctx", {})
+    given, known = str(context.get("tag", "")), str(context.get("expected_tags", "")).split(", ")
+    names = sorted(name.strip("'") for name in known if name) or [
+        "dicom",
+        "table",
+        "series",
+        "arrays",
+    ]
+    what = f"Unknown kind '{given}' in '{key}'." if given else f"Key '{key}.kind' is missing."
+    return StudyError(
+        what, where=where, fix=f"{nearest(given, names)}Set kind to {', '.join(names)}."
+    )
+
+
 def _fields_at(schema: type[BaseModel], path: list[str]) -> set[str]:
     """Collect the field names of the (possibly nested, possibly discriminated) model at `path`."""
     models: list[Any] = [schema]
     for part in path:
-        following: list[Any] = []
-        for model in models:
-            field = model.model_fields.get(part)
-            following += _models_in(field.annotation) if field else [model]
-        models = following or models
-    tag = path[-1] if path else ""
-    tagged = [m for m in models if _tag(m) == tag]
-    return {name for model in tagged or models for name in model.model_fields}
+        tagged = [model for model in models if _tag(model) == part]
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        inner = [found for field in fields for found in _models_in(field.annotation)]
+        models = tagged or inner or models  # else an index, or a key of a mapping
+    return {name for model in models for name in model.model_fields}
 
 
 def _tag(model: type[BaseModel]) -> str:

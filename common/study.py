@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from fractions import Fraction
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -17,12 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from common.data_spec import DataSpec
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
+RATE = re.compile(r"[0-9]{1,12}/[0-9]{1,12}|[0-9]{0,12}\.?[0-9]{1,12}", re.ASCII)
+"""Fractions that a ledger can keep exactly; exponents could ask for numbers of any length."""
 
 
 class Section(BaseModel):
     """A table of the study file: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Header(Section):
@@ -32,7 +34,7 @@ class Header(Section):
     title: str = ""
     description: str = ""
     seed: int = Field(
-        default=7, ge=0, description="of the initial weights; never of noise or sampling"
+        default=7, ge=0, lt=2**63, description="of the initial weights; never of noise or sampling"
     )
 
 
@@ -66,6 +68,12 @@ class WithoutPrivacy(Section):
     local_steps: int | None = Field(default=None, ge=1)
     local_epochs: float | None = Field(default=None, gt=0)
     batch_size: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> WithoutPrivacy:
+        if self.local_steps is not None and self.local_epochs is not None:
+            raise ValueError("give at most one of local_steps and local_epochs")
+        return self
 
 
 class Training(Schedule):
@@ -114,9 +122,11 @@ class Privacy(Section):
         if value is None:
             return None
         try:
-            rate = Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"expected a fraction such as '1/20', got '{value}'") from None
+            rate = Fraction(value) if RATE.fullmatch(value) else None
+        except ZeroDivisionError:
+            rate = None
+        if rate is None:
+            raise ValueError(f"expected a fraction such as '1/20', got '{value}'")
         if not 0 < rate <= 1:
             raise ValueError(f"expected 0 < q <= 1, got {value}")
         return str(rate)
@@ -197,7 +207,7 @@ class Study(Section):
         content = self.model_dump(mode="json")
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """The sha256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()

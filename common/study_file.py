@@ -31,21 +31,44 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """Read a TOML file or say in one sentence why it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse(path.read_text(encoding="utf-8-sig"), what, path)
     except FileNotFoundError:
         raise StudyError(
             f"There is no {what} file.", where=str(path), fix="Check the path."
         ) from None
     except IsADirectoryError:
-        raise StudyError(f"This is a folder, not a {what} file.", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise StudyError(f"The {what} file is not text in UTF-8.", where=str(path)) from None
-    except PermissionError:
         raise StudyError(
-            f"The {what} file may not be read by this user.", where=str(path)
+            f"This is a folder, not a {what} file.",
+            where=str(path),
+            fix="Give the path of the TOML file itself.",
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"The {what} file is not valid TOML: {error}.", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise StudyError(
+            f"The {what} file is not text in UTF-8.",
+            where=str(path),
+            fix="Save it as UTF-8 in the editor.",
+        ) from None
+    except OSError as error:
+        raise StudyError(
+            f"The {what} file cannot be read: {error.strerror or error}.",
+            where=str(path),
+            fix="Check the path and its permissions.",
+        ) from None
+    except ValueError:  # a NUL in the path
+        raise StudyError(
+            f"This is not the path of a {what} file.", where=repr(str(path)), fix="Check the path."
+        ) from None
+
+
+def _parse(text: str, what: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of 5,000 digits and deep nesting
+        raise StudyError(
+            f"The {what} file is not valid TOML: {str(error).rstrip('.')}.",
+            where=str(path),
+            fix="Mend that line; text stands in quotes.",
+        ) from None
 
 
 def parse_study(content: Mapping[str, Any], *, where: str) -> Study:
@@ -100,12 +123,13 @@ def _assign(content: dict[str, Any], path: list[str], value: Any) -> None:
         if following is not None and not isinstance(following, dict):
             raise StudyError(f"'{part}' in '{'.'.join(path)}' is not a table.", where="--set")
         table[part] = table = {} if following is None else following
-    if path[-1] == "name" and path[0] in {"model", "task"} and table.get("name") != value:
+    if path in PLUGIN_NAMES and table.get("name") != value:
         table.clear()
     _drop_alternative(table, path[-1])
     table[path[-1]] = value
 
 
+PLUGIN_NAMES = [["task", "name"], ["model", "name"], ["federation", "algorithm", "name"]]
 ALTERNATIVES = [
     {"local_steps", "local_epochs"},
     {"epsilon", "noise_multiplier"},
@@ -125,7 +149,7 @@ def _value(text: str) -> Any:
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
         return value
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

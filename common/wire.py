@@ -6,6 +6,9 @@ public weight, and one ConfigRecord.
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +21,12 @@ from common.weights import Vector
 
 SITE_ERROR = 1000
 """Error replies carry this plus the exit code of the site's error."""
+
+DAMAGE: tuple[type[Exception], ...] = (
+    *(KeyError, ValueError, TypeError, EOFError, OSError, OverflowError, SyntaxError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""What reading an array that another party wrote can raise."""
 
 _INSTRUCTIONS, _ANSWER, _METRICS, _VECTOR = "config", "answer", "metrics", "flat"
 
@@ -94,6 +103,27 @@ def from_array_record(record: ArrayRecord) -> Vector:
     return np.asarray(record[_VECTOR].numpy(), dtype=np.float32)
 
 
+def sent_weights(record: ArrayRecord) -> Vector:
+    """Return packed weights that another party sent, which must be float32 as declared.
+
+    Raises:
+        PolicyError: the array is of another type; one that cannot be read raises one of `DAMAGE`.
+    """
+    values = record[_VECTOR].numpy()
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
+        raise PolicyError(f"The weights are {getattr(values, 'dtype', 'no array')}, not float32.")
+    return values
+
+
+def for_strategy(content: RecordDict, answer: Answer) -> RecordDict:
+    """Return of a checked reply what Flower's strategies may see: the declared array, and the declared weight."""
+    seen = RecordDict({_METRICS: MetricRecord({WEIGHT_KEY: float(answer.declared_patients)})})
+    if answer.weights is not None:
+        checked = content.array_records[ARRAYS_KEY][_VECTOR]
+        seen[ARRAYS_KEY] = ArrayRecord({_VECTOR: checked})
+    return seen
+
+
 def request(instructions: Instructions, weights: Vector) -> RecordDict:
     """Return the content of a request."""
     return RecordDict(
@@ -109,14 +139,14 @@ def read_request(content: RecordDict) -> tuple[Instructions, Vector]:
     """
     try:
         said = content.config_records[_INSTRUCTIONS]
-        weights = from_array_record(content.array_records[ARRAYS_KEY])
+        weights = sent_weights(content.array_records[ARRAYS_KEY])
         fingerprint, round_, evaluate = said["fingerprint"], said["round"], said["evaluate"]
-    except (KeyError, ValueError, TypeError) as error:
+    except DAMAGE as error:
         raise PolicyError(
             "The coordinator's request lacks a part, or a part is damaged.",
             fix="Install the same version of consilium at the coordinator and at the site.",
         ) from error
-    if not isinstance(round_, int) or not isinstance(evaluate, bool):
+    if type(round_) is not int or not isinstance(evaluate, bool):
         raise PolicyError("The coordinator's request holds values of the wrong type.")
     return Instructions(str(fingerprint), round_, evaluate), weights
 
@@ -143,12 +173,12 @@ def read_reply(content: RecordDict) -> Answer:
         said = content.config_records[_ANSWER]
         weight = content.metric_records[_METRICS][WEIGHT_KEY]
         arrays = content.array_records.get(ARRAYS_KEY)
-        weights = None if arrays is None else from_array_record(arrays)
+        weights = None if arrays is None else sent_weights(arrays)
         tally = said.get("tally")
         flat = np.frombuffer(tally, dtype="<f8") if isinstance(tally, bytes) else None
-        declared = int(weight) if isinstance(weight, float) else 0
+        declared = int(weight) if isinstance(weight, float) and weight.is_integer() else 0
         return Answer(str(said["site"]), declared, str(said["ledger-head"]), weights, flat)
-    except (KeyError, ValueError, TypeError) as error:
+    except DAMAGE as error:
         raise PolicyError("The site's reply lacks a part, or a part is damaged.") from error
 
 

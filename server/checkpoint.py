@@ -55,23 +55,24 @@ def latest(folder: Path, layout: Layout, fingerprint: str) -> Checkpoint | None:
     Raises:
         RunError: it belongs to another study, or its files are damaged.
     """
-    found = sorted(folder.glob("round-*.json"))
+    found = sorted(folder.glob("round-*.json"), key=lambda path: (len(path.name), path.name))
     if not found:
         return None
     try:
-        about = json.loads(found[-1].read_text())
+        about = json.loads(found[-1].read_text(encoding="utf-8"))
+        round_, owner = int(about["round"]), str(about["fingerprint"])
         weights = load_model(found[-1].with_suffix(".safetensors"), layout)
         has_state = bool(about["strategy"])
         state = load_arrays(found[-1].with_suffix(".strategy").read_bytes()) if has_state else {}
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         raise RunError(
             "The newest checkpoint cannot be read.",
             where=str(found[-1]),
             fix="Remove the files of that round; --resume then goes on from the one before.",
         ) from None
-    if about["fingerprint"] != fingerprint:
+    if owner != fingerprint:
         raise RunError("The checkpoint belongs to another study.", where=str(found[-1]))
-    return Checkpoint(int(about["round"]), weights, state)
+    return Checkpoint(round_, weights, state)
 
 
 def save_model_bytes(weights: Vector, layout: Layout) -> bytes:
@@ -86,6 +87,9 @@ def load_model(path: Path, layout: Layout) -> Vector:
 
     Raises:
         KeyError: a tensor of the layout is missing.
+        ValueError: a tensor has another shape.
     """
     tensors: dict[str, torch.Tensor] = load_tensors(path.read_bytes())
+    if any(tuple(tensors[name].shape) != shape for name, shape in layout.entries):
+        raise ValueError("a tensor has another shape than the study's")
     return pack({name: tensors[name] for name, _ in layout.entries})

@@ -20,6 +20,7 @@ from common.weights import Layout, Vector
 from common.wire import (
     Answer,
     Instructions,
+    for_strategy,
     from_array_record,
     read_reply,
     request,
@@ -113,8 +114,9 @@ class Rounds:
         if combined is None:
             raise SitesError("The sites' weights could not be combined.", where=f"round {round_}")
         weights = from_array_record(combined)
-        self._keep(round_, weights)
-        self._record(round_, replies, time.monotonic() - began)
+        record = self._record(round_, replies, time.monotonic() - began)
+        self._keep(round_, weights)  # last: a stop before it repeats the round, one after it loses nothing
+        self.listener.round_finished(record)
         return weights
 
     def _evaluate(self, weights: Vector) -> dict[str, Tally]:
@@ -138,8 +140,9 @@ class Rounds:
         for member in chosen:
             try:
                 answer = self._read(by_node.get(member.node), member, training)
-                replies.messages[member.name] = by_node[member.node]
                 replies.answers[member.name] = answer
+                reply = replies.messages[member.name] = by_node[member.node]
+                reply.content = for_strategy(reply.content, answer)
             except ConsiliumError as error:
                 replies.failures[member.name] = error.what
         self._check_enough(chosen, replies, round_)
@@ -200,7 +203,7 @@ class Rounds:
         point = Checkpoint(round_, weights, self.algorithm.save(self.strategy))
         checkpoint.save(self.folder.checkpoints, point, self.layout, self.study.fingerprint)
 
-    def _record(self, round_: int, replies: Replies, seconds: float) -> None:
+    def _record(self, round_: int, replies: Replies, seconds: float) -> dict[str, Any]:
         sites = {name: self._site(answer, round_) for name, answer in replies.answers.items()}
         record = {
             "round": round_,
@@ -211,7 +214,7 @@ class Rounds:
             "failures": replies.failures,
         }
         self.folder.append_round(record)
-        self.listener.round_finished(record)
+        return record
 
     def _site(self, answer: Answer, round_: int) -> dict[str, Any]:
         """What the coordinator knows of a site's part: ε follows from public numbers."""

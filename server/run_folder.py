@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,29 @@ class RunFolder:
                 fix="Resume with the settings that it was started with.",
             )
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from working on the run; a process that dies lets go of it.
+
+        Raises:
+            RunError: another process works on it.
+            MachineError: the folder cannot be written.
+        """
+        try:
+            handle = (self.path / ".lock").open("a")
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    "Another process works on this run.",
+                    where=str(self.path),
+                    fix="Wait for it to end, or choose another folder with --run.",
+                ) from None
+            yield
+
     def append_round(self, record: Mapping[str, Any]) -> None:
         """Add a round's line; a line of the same or a later round, left by a crash, is dropped."""
         lines = [line for line in self.read_rounds() if line["round"] < record["round"]]
@@ -97,10 +122,22 @@ class RunFolder:
         write_atomically(self.rounds, text, durable=True, mode=0o644)
 
     def read_rounds(self) -> list[dict[str, Any]]:
-        """Return the rounds so far."""
+        """Return the rounds so far.
+
+        Raises:
+            RunError: a line is damaged.
+        """
         if not self.rounds.exists():
             return []
-        return [json.loads(line) for line in self.rounds.read_text().splitlines() if line]
+        try:
+            lines = [json.loads(line) for line in self.rounds.read_text().splitlines() if line]
+            return [line | {"round": int(line["round"])} for line in lines]
+        except (ValueError, KeyError, TypeError):
+            raise RunError(
+                "The lines of the rounds cannot be read.",
+                where=str(self.rounds),
+                fix="Remove the file; the rounds from here on are written anew.",
+            ) from None
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""

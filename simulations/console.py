@@ -54,6 +54,7 @@ class Console:
     def __init__(self, *, quiet: bool = False) -> None:
         self.terminal = Terminal(quiet=quiet)
         self.stopping = threading.Event()
+        self.began = False
         self._bars: Progress | None = None
         self._rounds = TaskID(0)
         self._sites: dict[str, TaskID] = {}
@@ -63,6 +64,7 @@ class Console:
     def running(self, study: Study) -> Iterator[None]:
         """Show bars while a study runs; tells the sites to stop when the block is left by an exception."""
         self.stopping.clear()
+        self.began = False
         columns = (
             TextColumn("{task.description:<14}"),
             BarColumn(bar_width=28),
@@ -98,6 +100,7 @@ class Console:
 
     def round_started(self, round_: int, sites: list[str]) -> None:
         """Empty the sites' bars."""
+        self.began = True
         if self._bars is not None:
             for site in sites:
                 if site in self._sites:

@@ -90,7 +90,9 @@ class Ray:
 
 
 def quiet_flower() -> None:
-    """Keep Flower from phoning home and from writing over the progress."""
+    """Keep Flower from phoning home, and all logs from writing over the progress."""
     os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
     os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
     logging.getLogger("flwr").setLevel(logging.CRITICAL)
+    # A site's refusals are kept in its state folder, from where the simulation tells them once.
+    logging.getLogger("client").setLevel(logging.CRITICAL)

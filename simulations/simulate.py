@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from client.training.workspace import choose_device
-from common.errors import ConsiliumError, MachineError, PolicyError, SitesError
+from common.errors import MachineError, PolicyError, SitesError
 from common.study import Study
 from server.app import Job, build
 from server.run_folder import RunFolder
@@ -105,22 +107,29 @@ def _train(simulation: Simulation, console: Console) -> None:
         return
     server = build(Job(simulation.study, folder, console))
     try:
-        with console.running(simulation.study):
+        with console.running(simulation.study), _told_in_full(sites):
             simulation.engine.run(server, sites, console.watch)
-    except SitesError as error:
-        raise _in_full(error, sites) from None
+    except BaseException as error:
+        if not simulation.resume and not console.began:
+            shutil.rmtree(simulation.run, ignore_errors=True)  # nothing was spent: leave no trace
+        raise error
     finally:
         forget_warm_agents()
 
 
-def _in_full(error: SitesError, sites: SimulatedSites) -> ConsiliumError:
+@contextmanager
+def _told_in_full(sites: SimulatedSites) -> Iterator[None]:
     """Say what the sites themselves know: in a simulation nobody is on the other side."""
-    refusals = sites.refusals()
-    if not refusals:
-        return error
-    name, reason = refusals[0]
-    others = f" ({len(refusals) - 1} more sites refused)" if len(refusals) > 1 else ""
-    return type(reason)(f"Site '{name}': {reason.what}{others}", where=reason.where, fix=reason.fix)
+    try:
+        yield
+    except SitesError as error:
+        refusals = sites.refusals()
+        if not refusals:
+            raise
+        name, reason = refusals[0]
+        others = f" ({len(refusals) - 1} more sites refused)" if len(refusals) > 1 else ""
+        what = f"Site '{name}': {reason.what}{others}"
+        raise type(reason)(what, where=reason.where, fix=reason.fix) from error
 
 
 def _wants_comparison(study: Study) -> bool:

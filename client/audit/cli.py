@@ -20,9 +20,7 @@ def audit() -> None:
 def ledger(
     paths: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="PATH...", help="Ledger files, or folders with <site>.ledger files."
-        ),
+        typer.Argument(metavar="PATH...", help="Ledger files, or folders to search for them."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs, to stdout.")] = False,
     delta: Annotated[
@@ -32,7 +30,8 @@ def ledger(
 ) -> None:
     """Verify the hash chain of ledgers and account anew what they hold, by PLD, PRV and RDP.
 
-    Adjacency: adding or removing one patient.
+    A PATH is a ledger file, or a folder that is searched for *.ledger. Adjacency: adding or removing
+    one patient.
 
     Exit code: 0 sound, 2 nothing found, 3 over budget, 4 tampered.
     """

@@ -133,7 +133,7 @@ def find_ledgers(paths: Iterable[Path]) -> list[Path]:
     """The ledger files that `paths` name or contain, each once."""
     found: dict[Path, None] = {}
     for path in paths:
-        files = sorted(path.rglob("*.ledger")) if path.is_dir() else [path]
+        files = sorted(_place(path).rglob("*.ledger")) if path.is_dir() else [path]
         files = [file for file in files if file.is_file()]
         if not files:
             missing = "No ledger in the folder" if path.is_dir() else "There is no such file"
@@ -144,6 +144,12 @@ def find_ledgers(paths: Iterable[Path]) -> list[Path]:
             )
         found.update(dict.fromkeys(files))
     return list(found)
+
+
+def _place(folder: Path) -> Path:
+    """A run's own ledgers, and not those of a comparison that was run beside it."""
+    own = folder / "ledgers"
+    return own if own.is_dir() else folder
 
 
 def audit_ledger(path: Path, delta: float | None = None) -> LedgerReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,9 +60,9 @@ def _open(dataset: ArrayDataset) -> Archive:
     if not dataset.path.is_file():
         raise DataError("There is no such file.", where=where, fix="Correct the path.")
     try:
-        with np.load(dataset.path, allow_pickle=False) as archive:
+        with dataset.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except Exception as error:  # a damaged archive raises many kinds, down to MemoryError
         pickled = "pickle" in str(error) or "Object arrays" in str(error)
         what = "The file holds Python objects." if pickled else "This is not an .npz file."
         fix = "Save plain number and text arrays." if pickled else "Write it with numpy.savez."

@@ -10,7 +10,7 @@ import gzip
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,12 +56,6 @@ def read_text(
     tabs: bool = False,
 ) -> pd.DataFrame:
     """Read separated text; see `read_table`."""
-    seen: list[str] = []
-
-    def is_wanted(name: Hashable) -> bool:
-        seen.append(str(name).strip())
-        return wanted is None or seen[-1] in wanted
-
     separator = "\t" if tabs and text.separator == "," else text.separator
     try:
         with warnings.catch_warnings():
@@ -72,7 +66,6 @@ def read_text(
                 engine="c" if len(separator) == 1 else "python",
                 header=None if text.header else 0,
                 names=list(text.header) if text.header else None,
-                usecols=is_wanted,
                 dtype=str,
                 na_filter=False,
                 encoding=text.encoding,
@@ -95,9 +88,7 @@ def read_text(
         zlib.error,
     ) as error:
         raise DataError(_why(error), where=where, fix="Check separator and header.") from None
-    frame = _stripped(frame)
-    frame.attrs["columns"] = seen  # all that the file has, for hints
-    return frame
+    return _chosen(frame, wanted)
 
 
 def read_gzip(
@@ -130,16 +121,21 @@ def _parquet(path: Path, wanted: Collection[str] | None) -> pd.DataFrame:
         ) from None
     except (ValueError, OSError):
         raise DataError("The file is not a Parquet table.", where=str(path)) from None
-    kept = [name for name in frame.columns if wanted is None or str(name).strip() in wanted]
-    frame = frame[kept]
-    return _stripped(frame.astype(str).where(frame.notna(), ""))
+    return _chosen(frame.astype(str).where(frame.notna(), ""), wanted)
 
 
-def _stripped(frame: pd.DataFrame) -> pd.DataFrame:
+def _chosen(frame: pd.DataFrame, wanted: Collection[str] | None) -> pd.DataFrame:
+    """Keep the wanted columns, stripped; `attrs["columns"]` lists all that the file has."""
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+    known = list(frame.columns)
+    if wanted is not None:
+        frame = frame[[name for name in known if name in wanted]]
     if frame.columns.duplicated().any():
         frame = frame.loc[:, ~frame.columns.duplicated()]
-    return frame.apply(lambda column: column.fillna("").str.strip()) if len(frame) else frame
+    if len(frame):
+        frame = frame.apply(lambda column: column.fillna("").str.strip())
+    frame.attrs["columns"] = known
+    return frame
 
 
 def require(frame: pd.DataFrame, names: Iterable[str], *, where: str, text: TextFormat) -> None:

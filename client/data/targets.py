@@ -67,7 +67,7 @@ def _groups(spec: TableSpec, classes: Sequence[str] | None) -> list[tuple[Scalar
 def label_numbers(
     values: Sequence[str], classes: Sequence[str], *, where: str, identifiers: Collection[str] = ()
 ) -> list[int]:
-    """Map labels that are class names (upper and lower case alike).
+    """Map labels that are class names (upper and lower case alike) or all class numbers from 0.
 
     Args:
         values: the labels.
@@ -80,6 +80,8 @@ def label_numbers(
     """
     number = {name.casefold(): index for index, name in enumerate(classes)}
     number |= {name: index for index, name in enumerate(classes)}
+    if not any(name.isdecimal() for name in classes) and all(v.isdecimal() for v in values):
+        number = {str(index): index for index in range(len(classes))}
     found = [number.get(value, number.get(value.casefold(), -1)) for value in values]
     unknown = [value for value, index in zip(values, found, strict=True) if index < 0]
     if unknown:

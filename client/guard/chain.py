@@ -44,7 +44,9 @@ CREATE TRIGGER in_order BEFORE INSERT ON entries
     WHEN NEW.seq IS NOT (SELECT COALESCE(MAX(seq), 0) + 1 FROM entries)
     BEGIN SELECT RAISE(ABORT, 'entries are only added at the end'); END;
 """
-_COLUMNS = "SELECT seq, at, kind, body, previous, hash FROM entries WHERE seq > ? ORDER BY seq"
+# A number below 1 is a forgery and must not hide an entry from those who ask for the newest.
+_COLUMNS = """SELECT seq, at, kind, body, previous, hash FROM entries
+    WHERE seq > ? OR seq < 1 ORDER BY seq"""
 
 T = TypeVar("T")
 

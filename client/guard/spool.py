@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ class Spool:
                 return Parcel(
                     *(content[n] if n in content.files else None for n in ("weights", "tally"))
                 )
-        except (FileNotFoundError, ValueError, OSError, EOFError):
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
             return None
 
     def _path(self, key: str) -> Path:

@@ -41,7 +41,7 @@ class LocalOptimizer:
             self._sgd(gradients)
         if self.training.weight_decay:
             keep = 1 - self.training.learning_rate * self.training.weight_decay
-            torch._foreach_mul_(self.parameters, keep)
+            torch._foreach_mul_([*self.parameters], keep)
         self.algorithm.after_step(self.parameters, self.anchor, self.training.learning_rate)
 
     def _sgd(self, gradients: list[torch.Tensor]) -> None:

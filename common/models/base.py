@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from pydantic import Field
 from torch import nn
 
 from common.plugins import Options
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""Units or channels of a layer."""
 
 
 class ModelOptions(Options):

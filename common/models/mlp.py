@@ -7,7 +7,7 @@ import math
 from pydantic import Field
 from torch import nn
 
-from common.models.base import ModelOptions
+from common.models.base import ModelOptions, Width
 
 
 class MLPOptions(ModelOptions):
@@ -17,7 +17,7 @@ class MLPOptions(ModelOptions):
         hidden: widths of the hidden layers.
     """
 
-    hidden: tuple[int, ...] = Field(default=(32, 16), min_length=1)
+    hidden: tuple[Width, ...] = Field(default=(32, 16), min_length=1)
 
 
 class MLP:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from common.models.base import ModelOptions, require_rank
+from common.models.base import ModelOptions, Width, require_rank
 
 
 class RecurrentOptions(ModelOptions):
@@ -19,7 +19,7 @@ class RecurrentOptions(ModelOptions):
             an untrained network already is the persistence forecast.
     """
 
-    hidden_size: int = Field(default=32, ge=1)
+    hidden_size: Width = 32
     layers: int = Field(default=1, ge=1, le=4)
     residual: bool = False
 

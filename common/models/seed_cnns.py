@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from pydantic import Field
 from torch import nn
 
 from common.errors import StudyError
-from common.models.base import ModelOptions, require_rank
+from common.models.base import ModelOptions, Width, require_rank
 
 
 class SeedOptions(ModelOptions):
@@ -41,7 +42,7 @@ def stack(
     layers: list[nn.Module] = []
     for out in channels:
         layers += [nn.Conv2d(depth, out, 3, padding=1)]
-        layers += [nn.GroupNorm(min(8, out), out)] if group_norm else []
+        layers += [nn.GroupNorm(math.gcd(8, out), out)] if group_norm else []
         layers += [nn.MaxPool2d(2), nn.ReLU()]
         depth, height, width = out, height // 2, width // 2
     if min(height, width) < 1:
@@ -99,8 +100,8 @@ class PlainOptions(SeedOptions):
         hidden: widths of the fully connected layers before the last.
     """
 
-    channels: tuple[int, ...] = Field(default=(16, 32), min_length=1)
-    hidden: tuple[int, ...] = ()
+    channels: tuple[Width, ...] = Field(default=(16, 32), min_length=1)
+    hidden: tuple[Width, ...] = ()
 
 
 class PlainCNN:

@@ -20,14 +20,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.pld import privacy_loss_distribution as pld
-from dp_accounting.rdp import RdpAccountant
+from typing import TYPE_CHECKING
 
 from common.errors import StudyError
 from common.privacy import prv
 from common.privacy.events import Event, GaussianEvent, UnprotectedEvent
+
+# dp-accounting brings scipy's optimisers along, a second that runs without privacy need not wait:
+# it is imported where it is used.
+if TYPE_CHECKING:
+    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
+    from dp_accounting.rdp import RdpAccountant
 
 RECORD_INTERVAL = 1e-4  # grid of the figure of record
 PROGRESS_INTERVAL = 1e-3  # fast enough to show after every step
@@ -130,12 +133,14 @@ def _pld(parts: tuple[Segment, ...], delta: float, interval: float) -> float:
 
 
 @lru_cache(maxsize=16)
-def _composed(q: float, sigma: float, steps: int, grid: float) -> pld.PrivacyLossDistribution:
+def _composed(q: float, sigma: float, steps: int, grid: float) -> PrivacyLossDistribution:
     return _one_step(q, sigma, grid).self_compose(steps)
 
 
 @lru_cache(maxsize=64)
-def _one_step(q: float, sigma: float, grid: float) -> pld.PrivacyLossDistribution:
+def _one_step(q: float, sigma: float, grid: float) -> PrivacyLossDistribution:
+    from dp_accounting.pld import privacy_loss_distribution as pld
+
     return pld.from_gaussian_mechanism(sigma, value_discretization_interval=grid, sampling_prob=q)
 
 
@@ -165,6 +170,9 @@ def _rdp(parts: tuple[Segment, ...], delta: float) -> float:
 
 
 def _renyi(parts: Iterable[Segment], orders: Sequence[float] | None = None) -> RdpAccountant:
+    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
+    from dp_accounting.rdp import RdpAccountant
+
     accountant = RdpAccountant(orders)
     with _quiet("absl"):  # orders whose series does not converge are left out, which is safe
         for q, sigma, steps in parts:

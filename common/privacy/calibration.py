@@ -34,7 +34,7 @@ def noise_multiplier_for(
     """Smallest σ (a multiple of 0.001, at least 0.05) whose PLD ε is at most `epsilon`.
 
     Searched on a coarse grid of losses, then settled on the grid of record, where the result itself
-    is checked and the σ just below it is seen to fail.
+    is checked.
 
     Args:
         epsilon: target ε > 0, add/remove one unit.
@@ -58,20 +58,54 @@ def noise_multiplier_for(
     record = excess(RECORD_INTERVAL)
     _require_possible(epsilon, delta, beside, record)
     guess = _smallest(lambda n: _log_ratio(epsilon_renyi_quick(events(n), delta), epsilon), GRID)
-    return _smallest(record, _secant(excess(PROGRESS_INTERVAL), guess)) / GRID
+    return _settle(record, *_secant(excess(PROGRESS_INTERVAL), guess)) / GRID
 
 
-def _secant(excess: Excess, guess: int, tries: int = 6) -> int:
-    """About where `excess` crosses 0, by straight lines: ε is nearly a power of σ."""
+def _secant(excess: Excess, guess: int, tries: int = 6) -> tuple[int, float]:
+    """About where `excess` crosses 0, by straight lines in log σ, and how steeply it falls there."""
     last, point = guess, _inside(guess * 15 // 16)
     at_last, value = excess(last), excess(point)
+    slope = _slope(last, at_last, point, value)
     for _ in range(tries):
-        if abs(point - last) <= 1 or value == at_last:
+        following = _root(point, value, slope)
+        if abs(following - point) <= 1:
             break
-        slope = (value - at_last) / math.log(point / last)
-        following = _inside(math.ceil(point * math.exp(max(-2.0, min(2.0, -value / slope)))))
-        last, at_last, point, value = point, value, following, excess(following)
-    return point
+        last, at_last, point = point, value, following
+        value = excess(point)
+        slope = _slope(last, at_last, point, value)
+    return following, slope
+
+
+def _settle(record: Excess, point: int, slope: float) -> int:
+    """Smallest grid point with `record` ≤ 0, from one that is near.
+
+    The returned point is always evaluated. Whether the one below it fails is read off the slope when there is no doubt:
+    a figure of record takes a while.
+    """
+    value = record(point)
+    for _ in range(3):
+        exact = point * math.exp(-value / slope)
+        doubt = not 0.05 < point - exact < 0.95
+        following = _root(point, value, slope)
+        if following == point and value <= 0 and not doubt:
+            return point
+        if following == point or abs(following - point) > point // 50:
+            break
+        at_following = record(following)
+        slope = _slope(point, value, following, at_following)
+        point, value = following, at_following
+    return _smallest(record, point)
+
+
+def _root(point: int, value: float, slope: float) -> int:
+    """Where the straight line through a point reaches 0, rounded up and kept in the range."""
+    return _inside(math.ceil(point * math.exp(max(-2.0, min(2.0, -value / slope)))))
+
+
+def _slope(first: int, at_first: float, second: int, at_second: float) -> float:
+    """Of `excess` in log σ; -1, its value for much noise, where two points tell nothing."""
+    found = (at_second - at_first) / math.log(second / first) if second != first else 0.0
+    return found if found < -0.1 else -1.0
 
 
 def _smallest(excess: Excess, guess: int) -> int:

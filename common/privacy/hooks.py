@@ -39,7 +39,8 @@ class HooksEngine:
             losses = loss(self.sampled(batch.inputs), batch.targets)
             _check_per_sample(losses, batch.inputs.shape[0])
             (losses / counts[batch.unit]).sum().backward()
-            by_unit = [self._group(p, batch) for p in self.parameters]
+            single = bool((counts == 1).all())
+            by_unit = [self._group(p, batch, single) for p in self.parameters]
         finally:
             self._forget()
         factors = clip_factors(by_unit, clip_norm)
@@ -47,10 +48,10 @@ class HooksEngine:
             torch.tensordot(factors, torch.nan_to_num(g, 0.0, 0.0, 0.0), dims=1) for g in by_unit
         ]
 
-    def _group(self, parameter: nn.Parameter, batch: UnitBatch) -> torch.Tensor:
+    def _group(self, parameter: nn.Parameter, batch: UnitBatch, single: bool) -> torch.Tensor:
         """Sum a parameter's per-sample gradients by unit: `[units, *shape]`."""
         samples: torch.Tensor = parameter.grad_sample  # type: ignore[attr-defined]
-        if batch.units == batch.inputs.shape[0]:
+        if single:
             order = torch.argsort(batch.unit)
             return samples[order]
         grouped = samples.new_zeros((batch.units, *samples.shape[1:]))
@@ -107,9 +108,9 @@ def _validate(network: nn.Module) -> None:
 
 def _replace_recurrent(network: nn.Module) -> nn.Module:
     """Swap LSTM, GRU and RNN for Opacus' versions; parameter names stay."""
-    names = list(network.state_dict())
+    names = {name for name, _ in network.named_parameters()}
     fixed: nn.Module = ModuleValidator.fix(network)
-    if list(fixed.state_dict()) != names:
+    if {name for name, _ in fixed.named_parameters()} != names:
         raise StudyError(
             "Opacus' replacement of a recurrent layer changed the names of its weights.",
             where="[model]",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RLELossless
 
 from simulations.hospitals.phantom import Volume
 from simulations.hospitals.scanner import Scanner, stored
 
-IMPLEMENTATION = "2.25.61803398874989484820458683436563811772"
+IMPLEMENTATION = UID("2.25.61803398874989484820458683436563811772")
 FIRST_DAY = 20240101
 
 
@@ -40,10 +40,10 @@ class Series:
     description: str = "CHEST"
 
 
-def uid(*parts: object) -> str:
+def uid(*parts: object) -> UID:
     """Return a UID under 2.25 that follows from `parts`."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:15], 'big')}"
+    return UID(f"2.25.{int.from_bytes(digest[:15], 'big')}")
 
 
 def write_series(series: Series, volume: Volume, scanner: Scanner, paths: list[Path]) -> None:

@@ -61,9 +61,7 @@ class DicomArchive:
             writer.writerow(columns)
             writer.writerows(sorted(rows))
         write_broken(self.root / "EXPORT" / "LOST", self.plan, self.name)
-        return Archive(
-            self.name, "dicom", f"{self.name}/dicom", self.plan.patients, labels=labels
-        )
+        return Archive(self.name, "dicom", f"{self.name}/dicom", self.plan.patients, labels=labels)
 
     def _paths(self, number: int, slices: int) -> list[Path]:
         """Nested folders and running numbers: neither names a patient, a series or an order."""

@@ -67,10 +67,14 @@ def _rows(plan: HospitalPlan, number: int) -> list[tuple[str, str, int]]:
     kept = ~_gaps(rng, len(readings))
     odd = rng.random(len(readings)) < 0.0008
     readings[odd] = rng.choice(IMPOSSIBLE, int(odd.sum()))
-    start = START + timedelta(minutes=int(rng.integers(0, STEP_MINUTES)))
+    start = START + timedelta(minutes=float(rng.integers(0, STEP_MINUTES)))
     identifier = plan.identifier(NAME, number)
     return [
-        (identifier, (start + timedelta(minutes=STEP_MINUTES * i)).isoformat(), int(readings[i]))
+        (
+            identifier,
+            (start + timedelta(minutes=STEP_MINUTES * float(i))).isoformat(),
+            int(readings[i]),
+        )
         for i in np.flatnonzero(kept)
     ]
 

@@ -50,7 +50,9 @@ def draw_chest(rng: np.random.Generator, finding: str, thickness: float) -> Volu
     lungs = [_lung(grid, middle, side, rng) for side in (-1, 1)]
     air = parenchyma(grid, rng, LUNG_HU + rng.normal(0.0, 25.0))
     _add_vessels(air, grid, middle, rng)
-    chosen = middle + np.array([0.0, rng.uniform(-45, 45), rng.choice([-1, 1]) * rng.uniform(58, 85)])
+    chosen = middle + np.array(
+        [0.0, rng.uniform(-45, 45), rng.choice([-1, 1]) * rng.uniform(58, 85)]
+    )
     _FINDINGS[finding](air, grid, chosen, rng)
     return _assemble(grid, middle, air, np.maximum(*lungs), rng)
 
@@ -81,7 +83,9 @@ def _add_vessels(air: Volume, grid: Grid, middle: np.ndarray, rng: np.random.Gen
     for _ in range(26):
         side = rng.choice([-1, 1])
         start = middle + np.array([rng.normal(0, 2.0), rng.normal(0, 18), side * 30])
-        end = middle + np.array([rng.normal(0, 6.0), rng.normal(0, 60), side * rng.uniform(60, 115)])
+        end = middle + np.array(
+            [rng.normal(0, 6.0), rng.normal(0, 60), side * rng.uniform(60, 115)]
+        )
         add_tube(air, grid, start, end, rng.uniform(1.0, 3.2), SOFT_HU - rng.uniform(0, 200), 0.4)
 
 
@@ -89,7 +93,9 @@ def _normal(air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator) -
     """Leave the lung as it is."""
 
 
-def _nodule(low: float, high: float, air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator) -> None:
+def _nodule(
+    low: float, high: float, air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator
+) -> None:
     character = float(rng.uniform(low, high))
     nodule = Nodule(at, float(rng.uniform(10, 17)), character, 30.0, calcified=False)
     add_nodule(air, grid, nodule, rng, grain=3.5)

@@ -100,7 +100,8 @@ def parenchyma(grid: Grid, rng: np.random.Generator, mean: float = LUNG_HU) -> V
     fine = gaussian_filter(noise, (0.0, 1.5 / grid.spacing, 1.5 / grid.spacing), mode="wrap")
     coarse = gaussian_filter(noise[:, ::-1], (0.5, 4 / grid.spacing, 4 / grid.spacing), mode="wrap")
     field = 22.0 * fine / fine.std() + 18.0 * coarse / coarse.std()
-    return (mean + rng.normal(0.0, 15.0) + field).astype(np.float32)
+    lung: Volume = (mean + rng.normal(0.0, 15.0) + field).astype(np.float32)
+    return lung
 
 
 def add_vessels(volume: Volume, grid: Grid, rng: np.random.Generator, trees: int) -> None:
@@ -209,7 +210,8 @@ def _inside(
     if nodule.calcified:
         core = soft(away - 0.45 * nodule.radius, 0.6)
         mottle += 260.0 * (core - 0.12)
-    return mottle.astype(np.float32)
+    added: Volume = mottle.astype(np.float32)
+    return added
 
 
 def _add_spicules(

@@ -48,7 +48,7 @@ class HospitalPlan:
     def identifier(self, archive: str, number: int) -> str:
         """Return a patient's identifier, unlike any at another site."""
         text = f"{self.seed}/{self.index}/{archive}/{number}"
-        return f"P{int(hashlib.sha256(text.encode()).hexdigest()[:10], 16) % 10**9:09d}"
+        return f"P{int(hashlib.sha256(text.encode()).hexdigest()[:15], 16) % 10**12:012d}"
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,10 @@ def stored(volume: Volume, scanner: Scanner) -> NDArray[np.uint16] | NDArray[np.
     values = np.rint((volume - scanner.intercept) / scanner.slope)
     top = 2**scanner.bits_stored
     if scanner.signed:
-        return np.clip(values, -(top // 2), top // 2 - 1).astype(np.int16)
-    return np.clip(values, 0, top - 1).astype(np.uint16)
+        signed: NDArray[np.int16] = np.clip(values, -(top // 2), top // 2 - 1).astype(np.int16)
+        return signed
+    unsigned: NDArray[np.uint16] = np.clip(values, 0, top - 1).astype(np.uint16)
+    return unsigned
 
 
 def _in_plane(volume: Volume, sigma: float) -> Volume:

@@ -146,7 +146,7 @@ def test_a_broken_chain_gives_no_figures(tmp_path: Path, where: str) -> None:
     spend(ledger, TRAIN)
     with closing(sqlite3.connect(ledger.path)) as connection, connection:
         connection.execute("DROP TRIGGER no_update")
-        connection.execute(f"UPDATE entries SET {where} = replace({where}, 'c', 'd') WHERE seq = 4")
+        connection.execute(f"UPDATE entries SET {where} = {where} || '0' WHERE seq = 4")
     code, report = run(ledger.path)
     assert (code, report["verdict"], report["exit_code"]) == (4, "tampered", 4)
     (one,) = report["ledgers"]

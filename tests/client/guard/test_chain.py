@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from client.guard import chain as chain_module
@@ -67,9 +67,9 @@ def test_the_documented_hash_needs_only_the_standard_library(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The bytes of a sound log."""
-    return filled(tmp_path_factory.mktemp("sound") / "a.log").path.read_bytes()
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound log, to be copied."""
+    return filled(tmp_path_factory.mktemp("sound") / "a.log").path
 
 
 @settings(max_examples=200, deadline=None)
@@ -84,11 +84,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         st.binary(max_size=5),
     ),
 )
-def test_any_edit_of_one_field_shows(
-    sound: bytes, tmp_path_factory: pytest.TempPathFactory, seq: int, name: str, value: Any
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "edited.log"
-    path.write_bytes(sound)
+@example(seq=LENGTH, name="seq", value=0)
+@example(seq=LENGTH, name="seq", value=-(2**63))
+def test_any_edit_of_one_field_shows(sound: Path, seq: int, name: str, value: Any) -> None:
+    path = sound.with_name("edited.log")
+    path.write_bytes(sound.read_bytes())
     chain = Chain(path)
     old = getattr(raw(path, seq), name)
     if isinstance(old, str) and isinstance(value, str):
@@ -141,6 +141,7 @@ def raw_value(path: Path, name: str, seq: int) -> tuple[Any, str] | None:
         ("UPDATE entries SET body = x'ff' WHERE seq = 5", 5, "changed"),
         ("UPDATE entries SET body = CAST(x'ff' AS TEXT) WHERE seq = 5", 5, "damaged"),
         ("UPDATE entries SET seq = 99 WHERE seq = 6", 6, "missing"),
+        ("UPDATE entries SET seq = -2 WHERE seq = 6", 1, "missing"),
         ("DROP TABLE entries", 1, "no such table"),
     ],
 )
@@ -171,6 +172,14 @@ def test_the_cut_of_the_newest_entries_shows_only_to_who_knows_the_head(tmp_path
     assert chain.verify().intact
     with pytest.raises(BrokenChain, match="gone or changed"):
         list(chain.read(after=last.entries, previous=last.head))
+
+
+def test_an_entry_cannot_hide_from_who_asks_for_the_newest(tmp_path: Path) -> None:
+    chain = filled(tmp_path / "a.log")
+    known = list(chain.read())[3]
+    edit(chain.path, "UPDATE entries SET seq = 0 WHERE seq = 6")
+    with pytest.raises(BrokenChain, match="missing"):
+        list(chain.read(after=known.seq, previous=known.hash))
 
 
 @pytest.mark.parametrize(
@@ -234,6 +243,13 @@ def test_damaged_pages_show(tmp_path: Path) -> None:
     content[middle : middle + 4096] = os.urandom(4096)
     chain.path.write_bytes(content)
     assert not chain.verify().intact
+
+
+def test_a_database_of_another_program_is_not_a_log(tmp_path: Path) -> None:
+    chain = filled(tmp_path / "a.log")
+    with closing(sqlite3.connect(chain.path)) as connection:
+        connection.execute("PRAGMA application_id = 1")
+    assert "not a log" in chain.verify().reason
 
 
 def test_a_newer_schema_is_not_touched(tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Templates and style sheet of the run report (a package, so that they are installed)."""
