@@ -28,7 +28,7 @@ from client.site import Site
 from client.status import SiteStatus
 from client.training.batches import Samples, order_by_unit
 from client.training.evaluation import evaluate
-from client.training.plain import train_plain
+from client.training.plain import planned_steps, train_plain
 from client.training.private import train_private
 from client.training.workspace import Progress, Silent, Workspace, choose_device
 from common.errors import PolicyError
@@ -333,6 +333,13 @@ class Agent:
                 fix="Add patients, or lower the minimum after weighing what it protects.",
             )
 
+    def _steps_of(self, charges: list[Charge]) -> int:
+        """Optimiser steps behind the charges; without privacy a charge is a round."""
+        charged = sum(c.event.steps for c in charges if c.group.startswith("train/"))
+        if self.plan is not None:
+            return charged
+        return charged * planned_steps(self.study.training, self.cohort.count("train"))
+
     def _status(self, sent: int = 0) -> SiteStatus:
         charges = self.ledger.charges()
         mine = [charge for charge in charges if charge.fingerprint == self.study.fingerprint]
@@ -341,7 +348,7 @@ class Agent:
             self.folders.state,
             self.cohort,
             declared_patients=self.declared_patients,
-            steps=sum(c.event.steps for c in mine if c.group.startswith("train/")),
+            steps=self._steps_of(mine),
             sigma=self.plan.noise_multiplier if self.plan else 0.0,
             delta=self.study.privacy.delta,
             epsilon=spent(mine, self.study.privacy.delta),

@@ -23,7 +23,7 @@ class SiteStatus:
         declared_patients: the public number.
         quarantined: files or rows left out; `quarantine_reasons` counts them by reason.
         notes: what the site's people should know about the data.
-        steps: optimiser steps charged to the ledger (rounds, without privacy).
+        steps: optimiser steps behind what is charged to the ledger.
         sigma: noise multiplier σ; 0 without privacy.
         epsilon, delta: spent on this study so far; infinite without privacy.
         bytes_sent: of patient-dependent content.

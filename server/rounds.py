@@ -115,7 +115,8 @@ class Rounds:
             raise SitesError("The sites' weights could not be combined.", where=f"round {round_}")
         weights = from_array_record(combined)
         record = self._record(round_, replies, time.monotonic() - began)
-        self._keep(round_, weights)  # last: a stop before it repeats the round, one after it loses nothing
+        # The checkpoint comes last: a stop before it repeats the round, one after it loses nothing.
+        self._keep(round_, weights)
         self.listener.round_finished(record)
         return weights
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,11 +17,28 @@ from simulations.grid import RUN_ID, SERVER_NODE, InProcessGrid
 from simulations.sites import SimulatedSites, Watch
 
 
+def _nobody() -> None:
+    """Stop nobody."""
+
+
 class Engine(Protocol):
     """Carries a run."""
 
-    def run(self, server: ServerApp, sites: SimulatedSites, watch: Watch | None) -> None:
-        """Run a ServerApp to its end; its errors come through."""
+    def run(
+        self,
+        server: ServerApp,
+        sites: SimulatedSites,
+        watch: Watch | None,
+        stop: Callable[[], None] = _nobody,
+    ) -> None:
+        """Run a ServerApp to its end; its errors come through.
+
+        Args:
+            server: the coordinator.
+            sites: who answers it.
+            watch: hears about the steps of every site.
+            stop: called once no answer is wanted any more; ends the rounds that are still in work.
+        """
         ...
 
 
@@ -34,7 +52,13 @@ class InProcess:
 
     workers: int
 
-    def run(self, server: ServerApp, sites: SimulatedSites, watch: Watch | None) -> None:
+    def run(
+        self,
+        server: ServerApp,
+        sites: SimulatedSites,
+        watch: Watch | None,
+        stop: Callable[[], None] = _nobody,
+    ) -> None:
         """Run in the threads of this process."""
         quiet_flower()
         client = build_client(
@@ -44,6 +68,7 @@ class InProcess:
         try:
             server(grid, Context(RUN_ID, SERVER_NODE, {}, RecordDict(), {}))
         finally:
+            stop()
             grid.close()
 
 
@@ -59,9 +84,15 @@ class Ray:
     workers: int
     gpus_per_site: float = 0.0
 
-    def run(self, server: ServerApp, sites: SimulatedSites, watch: Watch | None) -> None:
+    def run(
+        self,
+        server: ServerApp,
+        sites: SimulatedSites,
+        watch: Watch | None,
+        stop: Callable[[], None] = _nobody,
+    ) -> None:
         """Run in Ray's actors; steps inside a round are not watched."""
-        del watch
+        del watch, stop
         quiet_flower()
         try:
             import ray  # noqa: F401

@@ -10,6 +10,7 @@ import itertools
 import logging
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Lock
 from time import monotonic
 
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
@@ -18,7 +19,12 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from common.errors import SitesError
+from common.wire import SITE_ERROR
+
 log = logging.getLogger(__name__)
+
+BUSY = SITE_ERROR + SitesError.exit_code
 
 RUN_ID = 1
 SERVER_NODE = 1
@@ -31,7 +37,7 @@ class InProcessGrid(Grid):
     Args:
         app: answers for every node; a node's number reaches it as `partition-id` in the context.
         nodes: how many nodes there are.
-        workers: messages answered at the same time; a node never answers two at once, since a round sends it one.
+        workers: messages answered at the same time; a node that is late with one answer refuses the next.
     """
 
     def __init__(self, app: ClientApp, nodes: int, workers: int) -> None:
@@ -41,6 +47,8 @@ class InProcessGrid(Grid):
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="site")
         self._running: dict[str, Future[Message]] = {}
         self._numbers = itertools.count(1)
+        self._busy: set[int] = set()
+        self._changing = Lock()
         self._run = Run.create_empty(RUN_ID)
 
     def set_run(self, run: Run) -> None:
@@ -96,6 +104,8 @@ class InProcessGrid(Grid):
                 found = list(self.pull_messages([message_id]))
                 replies += found
                 missing -= {message_id} if found else set()
+        for message_id in missing:
+            self._running.pop(message_id).cancel()
         return replies
 
     def close(self) -> None:
@@ -105,11 +115,20 @@ class InProcessGrid(Grid):
     def _answer(self, message: Message) -> Message:
         """Have the ClientApp answer; whatever it raises becomes an error reply, as on a real node."""
         node = message.metadata.dst_node_id
+        with self._changing:
+            if node in self._busy:
+                return Message(
+                    Error(BUSY, "the site is busy with an earlier round"), reply_to=message
+                )
+            self._busy.add(node)
         try:
             return self._app(message, self._context(node))
         except Exception as error:
-            log.exception("the client app failed")
+            shown = log.isEnabledFor(logging.DEBUG)
+            log.error("%s in the client app", type(error).__name__, exc_info=shown)
             return Message(Error(2, f"{type(error).__name__} in the client app"), reply_to=message)
+        finally:
+            self._busy.discard(node)
 
     def _context(self, node: int) -> Context:
         config: dict[str, bool | float | int | str] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from client.training.workspace import choose_device
-from common.errors import MachineError, PolicyError, SitesError
+from common.errors import Interrupted, MachineError, PolicyError, SitesError
 from common.study import Study
 from server.app import Job, build
 from server.run_folder import RunFolder
@@ -18,6 +18,7 @@ from simulations.console import Console
 from simulations.engines import Engine
 from simulations.figures import read_final, write_metrics
 from simulations.sites import SimulatedSites, forget_warm_agents
+from simulations.start import Start
 
 COMPARISON = "non-private"
 LEAST_FREE_BYTES = 64 << 20
@@ -68,6 +69,11 @@ def simulate(simulation: Simulation, console: Console) -> dict[str, Any]:
         ConsiliumError: with the reason; what was done until then is kept and can be resumed.
     """
     _prepare_folder(simulation)
+    with RunFolder(simulation.run).locked():
+        return _run(simulation, console)
+
+
+def _run(simulation: Simulation, console: Console) -> dict[str, Any]:
     _train(simulation, console)
     non_private = _compare(simulation, console) if _wants_comparison(simulation.study) else None
     metrics = write_metrics(
@@ -85,12 +91,15 @@ def simulate(simulation: Simulation, console: Console) -> dict[str, Any]:
 
 
 def _prepare_folder(simulation: Simulation) -> None:
-    folder = RunFolder(simulation.run)
+    folder, sites = RunFolder(simulation.run), simulation.sites
+    start = Start.of(sites)
     if simulation.resume:
         folder.reopen(simulation.study)
-        simulation.sites.forget_refusals()
+        start.check_same(sites)
+        sites.forget_refusals()
     else:
         folder.create(simulation.study)
+        start.write(sites)
     free = shutil.disk_usage(simulation.run).free
     if free < LEAST_FREE_BYTES:
         raise MachineError(
@@ -108,7 +117,7 @@ def _train(simulation: Simulation, console: Console) -> None:
     server = build(Job(simulation.study, folder, console))
     try:
         with console.running(simulation.study), _told_in_full(sites):
-            simulation.engine.run(server, sites, console.watch)
+            simulation.engine.run(server, sites, console.watch, console.stopping.set)
     except BaseException as error:
         if not simulation.resume and not console.began:
             shutil.rmtree(simulation.run, ignore_errors=True)  # nothing was spent: leave no trace
@@ -123,7 +132,7 @@ def _told_in_full(sites: SimulatedSites) -> Iterator[None]:
     try:
         yield
     except SitesError as error:
-        refusals = sites.refusals()
+        refusals = [(n, r) for n, r in sites.refusals() if not isinstance(r, Interrupted)]
         if not refusals:
             raise
         name, reason = refusals[0]

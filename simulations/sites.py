@@ -78,6 +78,13 @@ class SimulatedSites:
     def _make(self, number: int, watch: Watch | None) -> Agent:
         torch.set_num_threads(1)
         site = self.site(number)
+        try:
+            return self._open(site, watch)
+        except ConsiliumError as error:  # there is no agent yet that could keep its reason
+            Refusals(self.state(site.name)).write(error)
+            raise
+
+    def _open(self, site: Site, watch: Watch | None) -> Agent:
         folders = Folders(
             ledger=self.run / "ledgers" / f"{site.name}.ledger",
             state=self.state(site.name),
@@ -133,7 +140,7 @@ def find_sites(folder: Path) -> tuple[Path, ...]:
 
     Raises:
         StudyError: the folder is missing.
-        DataError: no site.toml is there.
+        DataError: no site.toml is there, or a folder lacks one.
     """
     if not folder.exists():
         raise StudyError(
@@ -141,12 +148,20 @@ def find_sites(folder: Path) -> tuple[Path, ...]:
         )
     if (folder / "site.toml").exists():
         return (folder,)
-    found = sorted((path.parent for path in folder.glob("*/site.toml")), key=_natural)
+    inside = [path for path in folder.glob("[!.]*") if path.is_dir()]
+    found = sorted((path for path in inside if (path / "site.toml").exists()), key=_natural)
     if not found:
         raise DataError(
             "No site.toml was found.",
             where=f"{folder}/*/site.toml",
             fix="Give a folder with one folder a hospital, or make one: consilium hospitals create DIR.",
+        )
+    left_out = sorted(set(inside) - set(found))
+    if left_out:
+        raise DataError(
+            f"{len(left_out)} of {len(inside)} folders have no site.toml.",
+            where=str(left_out[0] / "site.toml"),
+            fix="Write one, or move the folder away: a site that is left out silently is missed by nobody.",
         )
     return tuple(found)
 

@@ -15,13 +15,17 @@ class RecurrentOptions(ModelOptions):
     Attributes:
         hidden_size: width of the recurrent state.
         layers: stacked recurrent layers.
-        residual: predict the change from the window's last value of the first channel (for forecasting), so that
-            an untrained network already is the persistence forecast.
+        residual: for forecasting: predict the change from the window's last value of the first channel, so that an
+            untrained network already is the persistence forecast, and see the window's changes beside its values.
     """
 
     hidden_size: Width = 32
     layers: int = Field(default=1, ge=1, le=4)
     residual: bool = False
+
+
+CHANGE_SCALE = 10.0
+"""Changes within a window are about a tenth of the values' range: this brings both to one size."""
 
 
 class Recurrent(nn.Module):
@@ -38,9 +42,20 @@ class Recurrent(nn.Module):
 
     def forward(self, series: torch.Tensor) -> torch.Tensor:
         """Return `[B, outputs]` for windows `[B, T, F]`."""
+        if not self.residual:
+            return self._head(series)
+        changes = CHANGE_SCALE * (series - series[:, -1:])
+        return series[:, -1, :1] + self._head(torch.cat([series, changes], dim=2))
+
+    def _head(self, series: torch.Tensor) -> torch.Tensor:
         states, _ = self.encoder(series)
-        change: torch.Tensor = self.head(states[:, -1])
-        return change + series[:, -1, :1] if self.residual else change
+        outputs: torch.Tensor = self.head(states[:, -1])
+        return outputs
+
+
+def _width(options: RecurrentOptions, shape: tuple[int, ...]) -> int:
+    """Return the features of a time step as the encoder sees them."""
+    return shape[1] * 2 if options.residual else shape[1]
 
 
 class LSTM:
@@ -52,7 +67,7 @@ class LSTM:
     def build(options: RecurrentOptions, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network for windows `(T, F)`."""
         require_rank("lstm", shape, 2, "series")
-        encoder = nn.LSTM(shape[1], options.hidden_size, options.layers, batch_first=True)
+        encoder = nn.LSTM(_width(options, shape), options.hidden_size, options.layers, batch_first=True)
         return Recurrent(encoder, options.hidden_size, outputs, options.residual)
 
 
@@ -65,5 +80,5 @@ class GRU:
     def build(options: RecurrentOptions, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network for windows `(T, F)`."""
         require_rank("gru", shape, 2, "series")
-        encoder = nn.GRU(shape[1], options.hidden_size, options.layers, batch_first=True)
+        encoder = nn.GRU(_width(options, shape), options.hidden_size, options.layers, batch_first=True)
         return Recurrent(encoder, options.hidden_size, outputs, options.residual)

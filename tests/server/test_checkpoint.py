@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from common.errors import MachineError, RunError
 from common.models import build_model
-from common.weights import Layout, pack
+from common.weights import Layout
 from server import checkpoint
 from server.checkpoint import Checkpoint
 from server.rounds import Rounds
@@ -43,7 +43,9 @@ def test_every_round_leaves_a_checkpoint_with_the_networks_own_names(
     network = build_model(made.study, 2)
     import torch
 
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in load_file(made.folder.model).items()})
+    network.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in load_file(made.folder.model).items()}
+    )
     last = (made.folder.checkpoints / "round-0003.safetensors").read_bytes()
     assert last == made.model
 
@@ -99,13 +101,18 @@ DAMAGE: dict[str, tuple[str, Damage]] = {
     "json empty": ("json", lambda p: p.write_text("") and None),
     "json is a list": ("json", lambda p: p.write_text("[]") and None),
     "json is a number": ("json", lambda p: p.write_text("3") and None),
-    "json without the study": ("json", lambda p: p.write_text('{"round":2,"strategy":[]}') and None),
+    "json without the study": (
+        "json",
+        lambda p: p.write_text('{"round":2,"strategy":[]}') and None,
+    ),
     "json without a round": (
         "json",
-        lambda p: p.write_text(
-            json.dumps({k: v for k, v in json.loads(p.read_text()).items() if k != "round"})
-        )
-        and None,
+        lambda p: (
+            p.write_text(
+                json.dumps({k: v for k, v in json.loads(p.read_text()).items() if k != "round"})
+            )
+            and None
+        ),
     ),
     "json in Latin-1": ("json", lambda p: p.write_bytes(b'{"round": "\xe9"}') and None),
 }
@@ -169,7 +176,7 @@ def test_a_crash_inside_a_round_loses_no_line_and_no_weight(
     assert made.model == whole.model
 
 
-@pytest.mark.parametrize("call", range(0, 12))
+@pytest.mark.parametrize("call", range(12))
 def test_a_full_disk_at_any_write_is_said_and_mended_by_resuming(
     bench: Any, sites: Any, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
@@ -245,8 +252,11 @@ def test_figures_that_json_does_not_know_are_written_so_that_every_reader_can_re
 def test_only_one_process_works_on_a_run(bench: Any) -> None:
     made = bench()
     made.folder.create(made.study)
-    with made.folder.locked():
-        with pytest.raises(RunError, match="works on this run"), RunFolder(made.path).locked():
-            pass
+    with (
+        made.folder.locked(),
+        pytest.raises(RunError, match="works on this run"),
+        RunFolder(made.path).locked(),
+    ):
+        pass
     with made.folder.locked():
         pass

@@ -90,14 +90,14 @@ def nan(reply: RecordDict) -> RecordDict:
 
 
 def with_weights(reply: RecordDict, weights: Any) -> RecordDict:
-    changed = RecordDict({name: record for name, record in reply.items()})
+    changed = RecordDict(dict(reply.items()))
     changed["weights"] = ArrayRecord({"flat": Array(weights)})
     return changed
 
 
 def with_metrics(values: dict[str, Any]) -> Callable[[RecordDict], RecordDict]:
     def change(reply: RecordDict) -> RecordDict:
-        changed = RecordDict({name: record for name, record in reply.items()})
+        changed = RecordDict(dict(reply.items()))
         changed["metrics"] = MetricRecord(values)
         return changed
 
@@ -120,9 +120,7 @@ def damaged_array(data: bytes, shape: tuple[int, ...] = (34,)) -> Callable[..., 
     return change
 
 
-HUGE = (
-    b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }"
-)
+HUGE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }"
 HUGE += b" " * (10 + 118 - len(HUGE) - 1) + b"\n"
 
 FAULTS: dict[str, tuple[Callable[[RecordDict], Any], str]] = {
