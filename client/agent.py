@@ -183,20 +183,26 @@ class Agent:
         attempt = 0
         while True:
             key = request.key if not attempt else f"{request.key}-again-{attempt}"
-            opened, settled = self._reserve_under(key, request)
-            if not settled or self.spool.load(key) is not None:
+            opened, released = self._reserve_under(key, request)
+            if released is None or self._spooled(key) == released:
                 return opened, key
             attempt += 1
 
-    def _reserve_under(self, key: str, request: Request) -> tuple[list[Reservation], bool]:
-        """Return the open reservations of a key, and whether one of its charges is settled already."""
-        opened, settled = [], False
+    def _spooled(self, key: str) -> str | None:
+        """The digest of the spooled bytes: only the very bytes that a charge was settled for may leave again."""
+        parcel = self.spool.load(key)
+        return None if parcel is None else parcel.digest
+
+    def _reserve_under(self, key: str, request: Request) -> tuple[list[Reservation], str | None]:
+        """Return the open reservations of a key, and the digest that its settled charges were for."""
+        opened: list[Reservation] = []
+        released: str | None = None
         for name, (group, event) in self._events(request).items():
             try:
                 opened.append(self._reserve_one(f"{key}/{name}", request, group, event))
-            except AlreadySettled:
-                settled = True
-        return opened, settled
+            except AlreadySettled as settled:
+                released = settled.released or "nothing"
+        return opened, released
 
     def _reserve_one(self, key: str, request: Request, group: str, event: Event) -> Reservation:
         return self.ledger.reserve(

@@ -12,6 +12,9 @@ from common.files import write_atomically
 
 FILE = "refusal.json"
 
+_UNWRITTEN: dict[Path, ConsiliumError] = {}
+"""What could not be written, by folder: this process at least can still tell it."""
+
 
 @dataclass(frozen=True)
 class Refusals:
@@ -24,7 +27,8 @@ class Refusals:
     folder: Path
 
     def write(self, error: ConsiliumError) -> None:
-        """Keep an error; a full disk must not hide the first one, so a failure to write is let pass."""
+        """Keep an error; a disk too full for it must not hide it, so it is kept in memory then."""
+        _UNWRITTEN.pop(self.folder, None)
         content = {
             "class": type(error).__name__,
             "what": error.what,
@@ -34,10 +38,12 @@ class Refusals:
         try:
             write_atomically(self.folder / FILE, json.dumps(content))
         except errors.MachineError:
-            return
+            _UNWRITTEN[self.folder] = error
 
     def read(self) -> ConsiliumError | None:
         """Return the error that was kept, or None."""
+        if self.folder in _UNWRITTEN:
+            return _UNWRITTEN[self.folder]
         try:
             content = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
             kind = vars(errors).get(content["class"])
@@ -49,4 +55,5 @@ class Refusals:
 
     def clear(self) -> None:
         """Forget what was kept."""
+        _UNWRITTEN.pop(self.folder, None)
         (self.folder / FILE).unlink(missing_ok=True)

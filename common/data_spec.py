@@ -271,6 +271,8 @@ class SeriesSpec(_Spec):
         named += [("horizons_minutes", horizon) for horizon in self.horizons_minutes]
         for name, minutes in named:
             steps = minutes / self.step_minutes
+            if steps > 100_000:
+                raise ValueError(f"{name} is more than 100,000 steps of step_minutes")
             if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
                 raise ValueError(f"{name} must be a multiple of step_minutes ({self.step_minutes})")
         if len(set(self.horizons_minutes)) != len(self.horizons_minutes):

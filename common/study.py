@@ -55,16 +55,20 @@ class Schedule(Section):
     """What both ways of training, private and not, have in common."""
 
     learning_rate: float = Field(gt=0)
-    local_steps: int | None = Field(default=None, ge=1, description="optimiser steps a round")
+    local_steps: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="optimiser steps a round"
+    )
     local_epochs: float | None = Field(
-        default=None, gt=0, description="passes over the cohort a round"
+        default=None, gt=0, le=100_000, description="passes over the cohort a round"
     )
 
 
 class WithoutPrivacy(Section):
     """`[training.without_privacy]`: what changes when the study runs without noise, for comparison."""
 
+    optimizer: Literal["sgd", "adam"] | None = None
     learning_rate: float | None = Field(default=None, gt=0)
+    momentum: float | None = Field(default=None, ge=0, lt=1)
     local_steps: int | None = Field(default=None, ge=1)
     local_epochs: float | None = Field(default=None, gt=0)
     batch_size: int | None = Field(default=None, ge=1)
@@ -145,7 +149,7 @@ class Privacy(Section):
 class Federation(Section):
     """`[federation]`: rounds, sites and how their weights are combined."""
 
-    rounds: int = Field(ge=1)
+    rounds: int = Field(ge=1, le=100_000)
     algorithm: Choice = Choice(name="fedavg")
     min_sites: int = Field(default=2, ge=1, description="a round with fewer replies fails")
     min_patient_share: float = Field(

@@ -139,6 +139,22 @@ class RunFolder:
                 fix="Remove the file; the rounds from here on are written anew.",
             ) from None
 
+    def read_outcome(self) -> dict[str, Any]:
+        """Return what the server found at the end.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(self.outcome.read_text(encoding="utf-8"))
+            return content
+        except ValueError:
+            raise RunError(
+                "The run's outcome cannot be read.",
+                where=str(self.outcome),
+                fix="Remove the file and resume: the last model is evaluated once more.",
+            ) from None
+
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
         write_atomically(path, json.dumps(jsonable(content), indent=1) + "\n", mode=0o644)

@@ -127,6 +127,8 @@ class Console:
     def close(self, metrics: dict[str, Any], run: Any) -> None:
         """Print the closing table and where the results are."""
         self.terminal.print(site_table(metrics))
+        for line in site_notes(metrics):
+            self.note(line)
         for label, figures in (
             ("with privacy", metrics["final"]),
             ("without", metrics["non_private"]),
@@ -164,6 +166,17 @@ def number(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def site_notes(metrics: dict[str, Any], most: int = 10) -> list[str]:
+    """Return what the sites' people should know about their data, a line each."""
+    lines = [
+        f"{name}: {note}"
+        for name, site in metrics["sites"].items()
+        for note in site.get("notes", ())
+    ]
+    more = [f"… and {len(lines) - most} more notes"] if len(lines) > most else []
+    return lines[:most] + more
 
 
 def site_table(metrics: dict[str, Any], most: int = 20) -> Table:

@@ -13,6 +13,7 @@ from flwr.serverapp import ServerApp
 
 from client.app import build as build_client
 from common.errors import MachineError
+from common.memory import keep_freed_memory
 from simulations.grid import RUN_ID, SERVER_NODE, InProcessGrid
 from simulations.sites import SimulatedSites, Watch
 
@@ -61,6 +62,7 @@ class InProcess:
     ) -> None:
         """Run in the threads of this process."""
         quiet_flower()
+        keep_freed_memory()
         client = build_client(
             lambda context: sites.agent(int(context.node_config["partition-id"]), watch)
         )

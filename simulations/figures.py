@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +32,7 @@ def write_metrics(
         device: where the sites trained.
         non_private: final metrics of the same study without privacy, where it was run.
     """
-    outcome = json.loads(folder.outcome.read_text())
+    outcome = folder.read_outcome()
     study = sites.study
     content = {
         "study": study.name,
@@ -107,5 +106,5 @@ def versions() -> dict[str, str]:
 
 def read_final(run: Path) -> dict[str, Any]:
     """Return the final metrics of a run whose server has finished."""
-    content: dict[str, Any] = json.loads(RunFolder(run).outcome.read_text())["final"]
+    content: dict[str, Any] = RunFolder(run).read_outcome()["final"]
     return content

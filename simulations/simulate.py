@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from client.training.workspace import choose_device
-from common.errors import Interrupted, MachineError, PolicyError, SitesError
+from common.errors import ConsiliumError, Interrupted, MachineError, PolicyError, SitesError
 from common.study import Study
 from server.app import Job, build
 from server.run_folder import RunFolder
@@ -118,7 +118,7 @@ def _train(simulation: Simulation, console: Console) -> None:
     try:
         with console.running(simulation.study), _told_in_full(sites):
             simulation.engine.run(server, sites, console.watch, console.stopping.set)
-    except BaseException as error:
+    except ConsiliumError as error:
         if not simulation.resume and not console.began:
             shutil.rmtree(simulation.run, ignore_errors=True)  # nothing was spent: leave no trace
         raise error

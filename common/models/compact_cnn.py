@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.errors import StudyError
-from common.models.base import ModelOptions, require_rank
+from common.models.base import ModelOptions, Width, require_rank
 
 MAPS = 5
 _TINY = 1e-4
@@ -38,7 +38,7 @@ class CompactOptions(ModelOptions):
 
     scales: tuple[float, ...] = (0.7, 1.4)
     reduce: int = Field(default=2, ge=1)
-    channels: tuple[int, ...] = Field(default=(16, 16), min_length=1)
+    channels: tuple[Width, ...] = Field(default=(16, 16), min_length=1)
     groups: int = Field(default=4, ge=1)
     activation: Literal["relu", "elu", "tanh"] = "relu"
 

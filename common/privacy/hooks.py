@@ -62,6 +62,9 @@ class HooksEngine:
         for parameter in self.parameters:
             parameter.grad = None
             parameter.grad_sample = None  # type: ignore[attr-defined]
+            parameter._forward_counter = 0  # type: ignore[attr-defined]
+            if hasattr(parameter, "_current_grad_sample"):
+                del parameter._current_grad_sample
         for layer in self.module.modules():
             for name in ("activations", "max_batch_len"):
                 if hasattr(layer, name):

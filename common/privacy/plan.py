@@ -17,6 +17,8 @@ from common.privacy.calibration import noise_multiplier_for
 from common.privacy.events import GaussianEvent
 from common.study import Study
 
+MOST_STEPS = 1_000_000
+
 
 @dataclass(frozen=True)
 class SitePlan:
@@ -86,13 +88,13 @@ def plan_site(study: Study, declared_patients: int) -> SitePlan:
     expected_training = declared_patients * (1 - study.data.test_fraction)
     rate = _sampling_rate(study, expected_training)
     steps = study.training.local_steps or math.ceil((study.training.local_epochs or 1) / rate)
-    total = steps * study.federation.rounds
+    total = _bounded(steps * study.federation.rounds)
     sigma = privacy.noise_multiplier or _calibrate(
         float(privacy.epsilon or 0), privacy.delta, rate, total
     )
     epsilon = _epsilon(sigma, privacy.delta, rate, total)
     evaluations = len(evaluated_rounds(study))
-    target = study.evaluation.epsilon or privacy.epsilon or epsilon
+    target = study.evaluation.epsilon or privacy.epsilon or _usable(epsilon)
     evaluation_noise = _calibrate(target, privacy.delta, Fraction(1), evaluations)
     return SitePlan(
         declared_patients=declared_patients,
@@ -108,6 +110,27 @@ def plan_site(study: Study, declared_patients: int) -> SitePlan:
         evaluation_noise=evaluation_noise,
         evaluation_epsilon=_epsilon(evaluation_noise, privacy.delta, Fraction(1), evaluations),
     )
+
+
+def _bounded(steps: int) -> int:
+    """Refuse numbers of steps that no study takes and that accounting would take hours for."""
+    if steps > MOST_STEPS:
+        raise StudyError(
+            f"The study takes {steps:.3g} noisy steps; at most {MOST_STEPS:,} can be accounted for.",
+            where="[training] local_steps or local_epochs, [federation] rounds",
+            fix="Lower one of them, or raise the sampling rate.",
+        )
+    return steps
+
+
+def _usable(epsilon: float) -> float:
+    if not 0 < epsilon < math.inf:
+        raise StudyError(
+            f"The study's own noise gives ε = {epsilon}, which says nothing about its statistics.",
+            where="[evaluation] epsilon",
+            fix="Give the statistics an epsilon of their own, or set [privacy] epsilon.",
+        )
+    return epsilon
 
 
 def evaluated_rounds(study: Study) -> list[int]:

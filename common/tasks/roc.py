@@ -45,7 +45,7 @@ class Curve:
             return self.auc, self.auc
         centre = math.log(self.auc / (1 - self.auc))
         half = z * self.standard_error / (self.auc * (1 - self.auc))
-        return 1 / (1 + math.exp(half - centre)), 1 / (1 + math.exp(-half - centre))
+        return _logistic(centre - half), _logistic(centre + half)
 
     def to_json(self) -> dict[str, Any]:
         """Return the curve thinned to about a hundred points."""
@@ -55,6 +55,10 @@ class Curve:
             "tpr": self.true_positive_rate[keep].round(5).tolist(),
             "auc": self.auc,
         }
+
+
+def _logistic(x: float) -> float:
+    return 0.5 * (1 + math.tanh(x / 2))  # never overflows
 
 
 def curve(histogram: Floats) -> Curve:

@@ -60,7 +60,7 @@ def test_every_value_counts(kind: str) -> None:
         value = content
         for part in path:
             value = value[part]
-        for other in others(value):
+        for other in (o for o in others(value) if o != value):
             try:
                 new = parse_study(changed(content, path, other), where="x")
             except StudyError:

@@ -123,7 +123,9 @@ def stopped(
             super().step(taken, planned)
 
     def watch(self: Console, site: str, number: int) -> Any:
-        return Stop(self, site) if (site, number) == (NAMES[1], round_) else real(self, site, number)
+        return (
+            Stop(self, site) if (site, number) == (NAMES[1], round_) else real(self, site, number)
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(Console, "watch", watch)
@@ -217,7 +219,9 @@ def test_epsilon_agrees_with_dp_accounting_by_hand(finished: Path) -> None:
     for site in NAMES:
         assert metrics["sites"][site]["epsilon"] == pytest.approx(want, abs=2e-3)
         trained = [c for c in charges(finished, site) if c.group.startswith("train/")]
-        assert [(c.event.sampling_rate, c.event.steps) for c in trained] == [(Fraction(1, 4), 3)] * 3
+        assert [(c.event.sampling_rate, c.event.steps) for c in trained] == [
+            (Fraction(1, 4), 3)
+        ] * 3
     rounds = RunFolder(finished).read_rounds()
     assert rounds[-1]["sites"][NAMES[0]]["epsilon"] == pytest.approx(want, abs=2e-3)
     earlier = one.self_compose(3).get_epsilon_for_delta(1e-3)
@@ -296,7 +300,9 @@ def test_a_site_that_diverges_is_left_out_by_name(run: Run, monkeypatch: Any) ->
 
     def diverge(self: Agent, request: Any) -> Any:
         weights = real(self, request)
-        return weights * float("nan") if (self.site.name, request.round) == (NAMES[0], 2) else weights
+        return (
+            weights * float("nan") if (self.site.name, request.round) == (NAMES[0], 2) else weights
+        )
 
     monkeypatch.setattr(Agent, "_train", diverge)
     made = run()

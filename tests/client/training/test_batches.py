@@ -1,0 +1,109 @@
+"""Drawing patients: with the public rate, whole, and at most K samples of each."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from client.training.augment import augment
+from client.training.batches import UnitSampler, order_by_unit
+from common.privacy.engine import UnitBatch
+from common.privacy.noise import SecureRandom
+
+
+def sampler(
+    counts: list[int], rate: Fraction, per_unit: int, physical: int, seed: int
+) -> UnitSampler:
+    """Every sample holds its patient's number and its own."""
+    unit = np.repeat(np.arange(len(counts)), counts)
+    rows = np.stack([unit, np.arange(len(unit))], 1).astype(np.float32)
+    shuffled = np.random.default_rng(seed).permutation(len(unit))
+    cpu = torch.device("cpu")
+    samples = order_by_unit(rows[shuffled], unit[shuffled], unit[shuffled] * 7 - 3, cpu)
+    return UnitSampler(samples, rate, per_unit, physical, (), SecureRandom.fixed(seed))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    rate=st.fractions(Fraction(1, 10), 1),
+    per_unit=st.integers(1, 10),
+    physical=st.integers(1, 20),
+    seed=st.integers(0, 999),
+)
+def test_a_patient_lies_in_one_piece_with_at_most_k_samples(
+    counts: list[int], rate: Fraction, per_unit: int, physical: int, seed: int
+) -> None:
+    drawn = sampler(counts, rate, per_unit, physical, seed)
+    seen: set[int] = set()
+    for piece in drawn.draw():
+        patients = piece.inputs[:, 0].long()
+        assert torch.equal(patients, piece.targets.long()), "inputs and targets stay together"
+        assert set(piece.unit.tolist()) == set(range(piece.units))
+        for unit in range(piece.units):
+            own = patients[piece.unit == unit]
+            (patient,) = set(own.tolist())
+            assert patient not in seen, "no patient straddles two pieces"
+            seen.add(patient)
+            assert len(own) == min(counts[patient], per_unit)
+        assert len(set(piece.inputs[:, 1].tolist())) == len(patients), "no sample twice"
+        assert len(patients) <= max(physical, min(per_unit, max(counts))) or piece.units == 1
+    if rate == 1:
+        assert seen == set(range(len(counts)))
+
+
+def test_patients_come_with_the_public_rate_one_by_one() -> None:
+    drawn = sampler([3] * 40, Fraction(1, 5), 2, 1000, 5)
+    taken = np.zeros((2000, 40))
+    for step in taken:
+        for piece in drawn.draw():
+            step[piece.inputs[:, 0].long().numpy()] = 1
+    assert taken.mean() == pytest.approx(0.2, abs=0.006)
+    assert taken.mean(0).max() < 0.25
+    correlation = np.corrcoef(taken.T)[np.triu_indices(40, 1)]
+    assert np.abs(correlation).max() < 0.12
+    sizes = taken.sum(1)
+    assert sizes.std() == pytest.approx(np.sqrt(40 * 0.2 * 0.8), rel=0.06), "not a fixed size"
+
+
+def test_all_samples_of_a_patient_get_their_turn() -> None:
+    drawn = sampler([6], Fraction(1), 2, 9, 1)
+    seen = {int(row) for _ in range(60) for piece in drawn.draw() for row in piece.inputs[:, 1]}
+    assert seen == set(range(6))
+
+
+def test_a_step_that_draws_nobody_has_no_piece() -> None:
+    drawn = sampler([1], Fraction(1, 10**9), 1, 1, 1)
+    assert [list(drawn.draw()) for _ in range(5)] == [[]] * 5
+
+
+def images(kinds: tuple[str, ...], physical: int) -> list[torch.Tensor]:
+    inputs = np.random.default_rng(0).normal(size=(12, 1, 4, 4)).astype(np.float32)
+    samples = order_by_unit(inputs, np.zeros(12), np.arange(12) // 2, torch.device("cpu"))
+    drawn = UnitSampler(samples, Fraction(1), 9, physical, kinds, SecureRandom.fixed(2))
+    pieces: list[UnitBatch] = list(drawn.draw())
+    return [piece.inputs for piece in pieces]
+
+
+@pytest.mark.parametrize("kinds", [(), ("flip",), ("rotate",), ("flip", "rotate")])
+def test_augmentation_moves_pixels_and_does_not_depend_on_the_pieces(
+    kinds: tuple[str, ...],
+) -> None:
+    whole, parts = torch.cat(images(kinds, 100)), torch.cat(images(kinds, 3))
+    assert torch.equal(whole, parts)
+    plain = torch.cat(images((), 100))
+    assert torch.equal(whole, plain) == (not kinds)
+    assert torch.equal(whole.flatten(1).sort().values, plain.flatten(1).sort().values)
+
+
+def test_images_that_are_not_square_keep_their_shape() -> None:
+    wide = torch.randn(64, 1, 3, 5)
+    turned = augment(wide, ("flip", "rotate"), SecureRandom.fixed(1))
+    assert turned.shape == wide.shape
+    series = torch.randn(4, 7, 1)
+    assert augment(series, ("flip",), SecureRandom.fixed(1)) is series
