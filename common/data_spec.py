@@ -237,7 +237,8 @@ class SeriesSpec(_Spec):
         step_minutes: the grid's step; readings in one step are averaged.
         history_minutes: length of the input window; T = history_minutes / step_minutes.
         horizons_minutes: how far after the window's last reading each target lies.
-        minimum: value (in the signal's units, e.g. mg/dL) that maps to -1.
+        unit: the signal's unit, for people (e.g. mg/dL).
+        minimum: value (in that unit) that maps to -1.
         maximum: value that maps to 1.
         valid_minimum: a reading below it is impossible and counts as missing; none: no limit.
         valid_maximum: a reading above it counts as missing; none: no limit.
@@ -252,6 +253,7 @@ class SeriesSpec(_Spec):
     horizons_minutes: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
         default=(30.0,), min_length=1
     )
+    unit: str = Field(default="", max_length=16)
     minimum: float
     maximum: float
     valid_minimum: float | None = None

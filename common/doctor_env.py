@@ -18,7 +18,6 @@ PACKAGES = (
     "torch",
     "opacus",
     "dp-accounting",
-    "monai",
     "numpy",
     "pydicom",
     "ray",

@@ -56,7 +56,10 @@ def simulate(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Run a study on simulated hospitals: training, ledgers, model, report."""
+    """Run a study on simulated hospitals: training, ledgers, model, report.
+
+    STUDY is the path of a study file, or the name of a bundled one: lung-nodule, heart, glucose, lung-ct-5class.
+    """
     from simulations.bundled import study_path
     from simulations.console import Console
 

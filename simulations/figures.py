@@ -93,7 +93,7 @@ def _privacy(study: Study, sites: SimulatedSites) -> dict[str, Any]:
         "clip_norm": privacy.clip_norm,
         "sampling_rate": privacy.sampling_rate,
         "units_per_step": privacy.units_per_step,
-        "adjacency": f"add/remove one {privacy.unit}",
+        "adjacency": "add/remove",
         "randomness": "system" if sites.seed is None else "fixed",
         "statistics": ", ".join(statistics),
     }

@@ -18,6 +18,7 @@ from client.site import Site, load_site
 from client.status import SiteStatus
 from client.training.workspace import Progress
 from common.errors import ConsiliumError, DataError, StudyError
+from common.memory import keep_freed_memory
 from common.study import Study
 
 Watch = Callable[[str, int], Progress]
@@ -77,6 +78,7 @@ class SimulatedSites:
 
     def _make(self, number: int, watch: Watch | None) -> Agent:
         torch.set_num_threads(1)
+        keep_freed_memory()
         site = self.site(number)
         try:
             return self._open(site, watch)

@@ -42,7 +42,9 @@ class Spool:
                 return Parcel(
                     *(content[n] if n in content.files else None for n in ("weights", "tally"))
                 )
-        except Exception:  # a damaged archive raises a dozen kinds; it is no reply, whatever they say
+        except (
+            Exception
+        ):  # a damaged archive raises a dozen kinds; it is no reply, whatever they say
             return None
 
     def _path(self, key: str) -> Path:

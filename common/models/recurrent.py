@@ -67,7 +67,9 @@ class LSTM:
     def build(options: RecurrentOptions, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network for windows `(T, F)`."""
         require_rank("lstm", shape, 2, "series")
-        encoder = nn.LSTM(_width(options, shape), options.hidden_size, options.layers, batch_first=True)
+        encoder = nn.LSTM(
+            _width(options, shape), options.hidden_size, options.layers, batch_first=True
+        )
         return Recurrent(encoder, options.hidden_size, outputs, options.residual)
 
 
@@ -80,5 +82,7 @@ class GRU:
     def build(options: RecurrentOptions, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network for windows `(T, F)`."""
         require_rank("gru", shape, 2, "series")
-        encoder = nn.GRU(_width(options, shape), options.hidden_size, options.layers, batch_first=True)
+        encoder = nn.GRU(
+            _width(options, shape), options.hidden_size, options.layers, batch_first=True
+        )
         return Recurrent(encoder, options.hidden_size, outputs, options.residual)

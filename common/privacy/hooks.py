@@ -25,7 +25,8 @@ class HooksEngine:
 
     def __init__(self, network: nn.Module) -> None:
         _validate(network)
-        self.module = _replace_recurrent(network)
+        device = next(network.parameters()).device
+        self.module = _replace_recurrent(network).to(device)
         self.sampled = GradSampleModule(self.module, loss_reduction="sum", strict=False)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
 

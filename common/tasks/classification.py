@@ -115,10 +115,14 @@ class Classification:
 
 
 def _log_odds(outputs: torch.Tensor) -> torch.Tensor:
-    """Return each class's log odds against the rest, `[B, classes]`."""
-    log_p = F.log_softmax(outputs.double(), dim=1)
-    rest = torch.log1p(-log_p.exp().clamp(max=1 - 1e-12))
-    return log_p - rest
+    """Return each class's log odds against the mean of the others, `[B, classes]`, exact for any confidence.
+
+    A network that knows nothing gives 0, where the bins are finest, however many classes there are.
+    """
+    values = outputs.double()
+    own = torch.eye(values.shape[1], dtype=torch.bool)
+    others = values.unsqueeze(1).masked_fill(own, -math.inf)
+    return values - torch.logsumexp(others, dim=2) + math.log(values.shape[1] - 1)
 
 
 def _binary(confusion: Floats, curve: roc.Curve) -> Metrics:

@@ -49,6 +49,7 @@ class Forecasting:
             )
         self.kind = options.loss
         self.minutes = tuple(data.horizons_minutes)
+        self.unit = data.unit
         self.outputs = len(self.minutes)
         self.half_range = (data.maximum - data.minimum) / 2
         self.tally_layout = dict.fromkeys(SUMS, (self.outputs,))
@@ -101,6 +102,7 @@ class Forecasting:
         return {
             "horizons": {
                 "minutes": list(self.minutes),
+                "unit": self.unit,
                 "rmse": self._rmse(tally, "squared").tolist(),
                 "mae": self._mean_error(tally, "absolute").tolist(),
                 "baseline_rmse": self._rmse(tally, "last_squared").tolist(),

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from common.tasks.base import Floats
 
-SPAN = 12.0
-"""Log odds beyond ±12 fall into the outermost bins."""
-SHARPNESS = 4.0
+SPAN = 60.0
+"""Log odds beyond ±60 fall into the outermost bins; overconfident networks do reach 20 and more."""
+SHARPNESS = 8.0
 """How much finer the bins are near even odds: private models score close to them."""
 CURVE_POINTS = 101
 

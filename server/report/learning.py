@@ -115,7 +115,8 @@ def _line(
     points = {float(record.round - start): record.metrics.get(measure.key) for record in rounds}
     end = float(max(total or 0, rounds[-1].round - start + 1)) if rounds else float(total or 0)
     points.setdefault(end, final.get(measure.key))
-    drawn = tuple(sorted(points.items()))
+    # Rounds without an evaluation are joined over: a gap would look like a failure.
+    drawn = tuple((x, y) for x, y in sorted(points.items()) if y is not None) or ((end, None),)
     texts = tuple(f"{name}, after round {x:.0f}: {fixed(y)}" for x, y in drawn)
     last = next((y for _, y in reversed(drawn) if y is not None), None)
     return Line(name, drawn, colour, colour == "t1", texts, fixed(last, 2))

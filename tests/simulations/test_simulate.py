@@ -29,6 +29,7 @@ from common.errors import BudgetError, DataError, PolicyError, RunError, SitesEr
 from server.run_folder import RunFolder
 from simulations.console import Console, Steps
 from simulations.engines import InProcess, Ray
+from simulations.sites import SimulatedSites
 
 Run = Callable[..., Path]
 EVERY_ALGORITHM: list[str | dict[str, Any]] = [
@@ -62,6 +63,13 @@ def strict(text: str) -> Any:
 def test_one_seed_gives_the_same_model_and_another_seed_another(finished: Path, run: Run) -> None:
     assert model(run()) == model(finished)
     assert model(run(seed=8)) != model(finished)
+
+
+def test_the_seed_reaches_sampling_and_noise_and_not_the_split_alone(
+    finished: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SimulatedSites, "_secret", lambda self, name: name.encode() * 8)
+    assert model(run(seed=7)) == model(run(seed=7)) != model(run(seed=8))
 
 
 def test_how_many_sites_train_at_once_makes_no_difference(finished: Path, run: Run) -> None:
@@ -110,22 +118,20 @@ def test_every_algorithm_trains_on_real_sites_and_resumes_to_identical_weights(
     assert any((moved[name] != value.numpy()).any() for name, value in initial.items())
 
 
-def stopped(
-    run: Run, monkeypatch: pytest.MonkeyPatch, study: Any, round_: int, step: int = 1
-) -> Path:
-    """Stop a run, as Ctrl-C does, in the middle of a round; return its folder."""
+def stopped(run: Run, monkeypatch: pytest.MonkeyPatch, study: Any, round_: int) -> Path:
+    """Stop a run, as Ctrl-C does, while the last site of a round trains; return its folder."""
     real = Console.watch
+    begun: list[str] = []
 
     class Stop(Steps):
         def step(self, taken: int, planned: int) -> None:
-            if taken == step:
+            if taken == 1:
                 raise SystemExit
             super().step(taken, planned)
 
     def watch(self: Console, site: str, number: int) -> Any:
-        return (
-            Stop(self, site) if (site, number) == (NAMES[1], round_) else real(self, site, number)
-        )
+        begun.extend([site] if number == round_ else [])
+        return Stop(self, site) if len(begun) == len(NAMES) else real(self, site, number)
 
     with monkeypatch.context() as patch:
         patch.setattr(Console, "watch", watch)
@@ -139,8 +145,12 @@ def test_a_stopped_round_is_charged_once_and_ends_in_the_same_weights(
     finished: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = stopped(run, monkeypatch, tiny_study(), 2)
-    open_ones = [c for c in charges(part, NAMES[1]) if not c.settled]
-    assert [c.round for c in open_ones if c.group.startswith("train/")] == [2]
+    trained = [c for name in NAMES for c in charges(part, name) if c.group.startswith("train/")]
+    assert sorted((c.round, c.settled) for c in trained) == [
+        *[(1, True)] * 3,
+        (2, False),
+        *[(2, True)] * 2,
+    ]
     run(run=part, resume=True)
     assert model(part) == model(finished)
     for site in NAMES:
