@@ -17,7 +17,7 @@ from client.admission import admit, check_whole_cost
 from client.data.cohort import Cohort
 from client.data.prepare import prepare
 from client.guard.book import Charge, Reservation
-from client.guard.budget import Budget, spent
+from client.guard.budget import Budget, Limits, StudyBudget, spent
 from client.guard.egress import Parcel, inspect
 from client.guard.ledger import AlreadySettled, Ledger
 from client.guard.spool import Spool
@@ -31,7 +31,7 @@ from client.training.evaluation import evaluate
 from client.training.plain import planned_steps, train_plain
 from client.training.private import train_private
 from client.training.workspace import Progress, Silent, Workspace, choose_device
-from common.errors import PolicyError
+from common.errors import BudgetError, PolicyError
 from common.privacy.events import Event, UnprotectedEvent
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan, plan_site
@@ -202,7 +202,15 @@ class Agent:
                 opened.append(self._reserve_one(f"{key}/{name}", request, group, event))
             except AlreadySettled as settled:
                 released = settled.released or "nothing"
+            except BudgetError:
+                self._give_back(opened)
+                raise
         return opened, released
+
+    def _give_back(self, opened: list[Reservation]) -> None:
+        """Settle reservations under which nothing was made and nothing will leave."""
+        for reservation in opened:
+            self.ledger.settle(reservation, steps=0, released=None)
 
     def _reserve_one(self, key: str, request: Request, group: str, event: Event) -> Reservation:
         return self.ledger.reserve(
@@ -214,7 +222,7 @@ class Agent:
             event=event,
             delta=self.study.privacy.delta,
             randomness=self.randomness.origin,
-            budget=self._limit(event),
+            budget=self._limit(group, event),
         )
 
     def _planned(self) -> list[Charge]:
@@ -239,9 +247,13 @@ class Agent:
             settled=False,
         )
 
-    def _limit(self, event: Event) -> Budget | None:
-        """The budget that an event must fit; what the policy declares free of charge has none."""
-        return None if isinstance(event, UnprotectedEvent) else self.budget
+    def _limit(self, role: str, event: Event) -> Limits | None:
+        """The limits that an event must keep; what the policy declares free of charge has none."""
+        if self.plan is None or isinstance(event, UnprotectedEvent):
+            return None
+        whole = self.plan.epsilon if role == "train" else self.plan.evaluation_epsilon
+        planned = Budget(max_epsilon=whole, delta=self.plan.delta)
+        return Limits((self.budget, StudyBudget(self.study.fingerprint, role, planned)))
 
     def _events(self, request: Request) -> dict[str, tuple[str, Event]]:
         """Name what a request releases: `{"training": (group, event), "statistics": …}`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -130,9 +131,18 @@ def _run(job: Simulation, seed: int | None, resume: bool, console: Console) -> N
     try:
         metrics = run_simulation(replace(job, seed=seed, resume=resume), console)
     except KeyboardInterrupt:
+        if job.engine_name == "ray":
+            _end_soon(Interrupted.exit_code)
         raise Interrupted(
             "Stopped. Everything that was spent is in the ledgers.",
             where=str(job.run),
             fix="Run the same command with --resume to go on.",
         ) from None
     console.close(metrics, job.run)
+
+
+def _end_soon(code: int) -> None:
+    """End the process in spite of Flower's threads, which wait for ever for actors that Ray has killed."""
+    end = threading.Timer(2.0, os._exit, [code])
+    end.daemon = True
+    end.start()

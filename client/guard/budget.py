@@ -58,6 +58,60 @@ class Budget:
         )
 
 
+@dataclass(frozen=True)
+class StudyBudget:
+    """What one study may cost in all, as it was planned; a coordinator that asks for more rounds does not get them.
+
+    Attributes:
+        fingerprint: of the study.
+        role: "train" or "test": whose patients the plan is about.
+        planned: what it costs them, at the study's own δ.
+    """
+
+    fingerprint: str
+    role: str
+    planned: Budget
+
+    def check(self, charges: Iterable[Charge], asked: Charge) -> None:
+        """Refuse what goes beyond the plan.
+
+        Raises:
+            BudgetError: with what the plan allows.
+        """
+        whole = spent([*filter(self._mine, charges), asked], self.planned.delta)
+        if self.planned.exceeded_by(whole):
+            raise BudgetError(
+                f"The study was planned to cost {_amount(self.planned.max_epsilon)}; with this charge it would cost "
+                f"{_amount(whole)} at δ = {self.planned.delta:g} (add/remove one patient).",
+                where=f"study '{asked.study}', round {asked.round}",
+                fix="It asks for more than was approved. See `consilium audit ledger`; approve a new study if need be.",
+            )
+
+    def _mine(self, charge: Charge) -> bool:
+        return charge.fingerprint == self.fingerprint and split_group(charge.group)[0] == self.role
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Several limits at once; each must allow a charge.
+
+    Attributes:
+        parts: asked in turn.
+    """
+
+    parts: tuple[Budget | StudyBudget, ...]
+
+    def check(self, charges: Iterable[Charge], asked: Charge) -> None:
+        """Ask every limit.
+
+        Raises:
+            BudgetError: from the first that refuses.
+        """
+        before = list(charges)
+        for part in self.parts:
+            part.check(before, asked)
+
+
 def spent(charges: Iterable[Charge], delta: float) -> float:
     """The ε at `delta` of the patient who spent most, by PLD; public statistics cost nothing."""
     return max((epsilon_pld(events, delta) for events in worst_cases(charges)), default=0.0)

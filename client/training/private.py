@@ -12,6 +12,15 @@ from common.privacy.step import private_gradient
 from common.weights import Vector
 
 
+GRADIENT_BYTES = 128 << 20
+"""Memory that the per-sample gradients of one piece may take."""
+
+
+def _physical_batch(wanted: int, parameters: int) -> int:
+    """Return how many samples one piece holds: as the study says, unless their gradients would not fit."""
+    return max(1, min(wanted, GRADIENT_BYTES // (4 * max(1, parameters))))
+
+
 def train_private(
     space: Workspace,
     weights: Vector,
@@ -37,7 +46,7 @@ def train_private(
         samples,
         plan.sampling_rate,
         privacy.samples_per_patient,
-        training.physical_batch,
+        _physical_batch(training.physical_batch, space.layout.size),
         training.augment,
         sampling,
     )

@@ -95,7 +95,7 @@ class Forecasting:
             "count": float(np.clip(tally.arrays["count"], 0, None).mean()),
         }
         pairs = zip(self.minutes, rmse, strict=True)
-        return figures | {f"rmse_{minutes}_minutes": float(value) for minutes, value in pairs}
+        return figures | {f"rmse_{minutes:g}_minutes": float(value) for minutes, value in pairs}
 
     def curves(self, tally: Tally) -> dict[str, Any]:
         """Return the errors by horizon."""

@@ -86,8 +86,10 @@ def test_the_same_question_gets_the_same_bytes_and_one_charge(make_agent: Make, 
     assert all(c.settled for c in charges(agent))
 
 
-def test_another_question_is_another_charge(make_agent: Make, ask: Ask) -> None:
-    agent = make_agent()
+def test_another_question_is_another_charge(
+    make_agent: Make, make_study: Callable[..., Study], ask: Ask
+) -> None:
+    agent = make_agent(make_study(federation={"rounds": 3}))
     first = agent.handle(ask(agent))
     moved = ask(agent, weights=np.full(agent.space.layout.size, 1e-6, np.float32))
     second = agent.handle(moved)
@@ -276,6 +278,17 @@ def test_what_other_studies_spent_counts_too(
         tight.describe()
     same = make_agent(statistics="none", max_epsilon=first.plan.epsilon * 1.05)
     same.describe()  # its own first round is not counted twice
+
+
+def test_a_coordinator_gets_no_more_than_the_plan(make_agent: Make, ask: Ask) -> None:
+    """Asking the two planned rounds again with other weights is a third charge, which nobody approved."""
+    agent = make_agent()
+    for round_ in (1, 2):
+        agent.handle(ask(agent, round_))
+    moved = ask(agent, weights=np.full(agent.space.layout.size, 1e-6, np.float32))
+    with pytest.raises(BudgetError, match="planned"):
+        agent.handle(moved)
+    assert len(charges(agent)) == 2
 
 
 def test_a_round_that_overruns_the_budget_is_a_hard_stop(make_agent: Make, ask: Ask) -> None:

@@ -117,7 +117,7 @@ def test_identifiers_stay_in_the_private_folder(
         agent = make_agent(make_study(study={"name": f"s-{statistics}"}), statistics=statistics)
         app = app_for(agent)
         for kind, round_ in (("query.describe", 1), ("train", 1), ("train", 2), ("evaluate", 3)):
-            reply = send(app, kind, question(agent, round_))
+            reply = send(app, kind, question(agent, round_, evaluate=round_ > 1))
             assert reply.has_content(), reply.error
             sent.append(raw(reply.content))
         send(app, "train", RecordDict())  # and a refusal

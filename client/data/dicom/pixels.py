@@ -64,9 +64,11 @@ def _decoded(slice_: Slice, reader: Reader) -> NDArray[Any]:
             dataset = pydicom.dcmread(stream, force=True)
             syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
             return pixel_array(dataset, index=slice_.frame, raw=True)
-    except OSError:
+    except (OSError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception:  # every plug-in has its own
+    except (
+        BaseException
+    ):  # every plug-in has its own; a panic in one written in Rust is no Exception
         raise Unusable(f"cannot be decoded: {_name(syntax)}") from None
 
 
