@@ -43,6 +43,10 @@ class Steps:
             raise Interrupted("The round was stopped before anything left the site.")
         self.console.show_step(self.site, taken, planned)
 
+    def loss(self, value: float) -> None:
+        """Show the training loss of the step."""
+        self.console.show_loss(self.site, value)
+
 
 class Console:
     """Progress bars, notes and tables on the terminal.
@@ -110,6 +114,11 @@ class Console:
         """Move a site's bar."""
         if self._bars is not None and site in self._sites:
             self._bars.update(self._sites[site], completed=taken + 1, total=planned)
+
+    def show_loss(self, site: str, value: float) -> None:
+        """Show a site's training loss beside its bar."""
+        if self._bars is not None and site in self._sites:
+            self._bars.update(self._sites[site], said=f"loss {number(value)}")
 
     def round_finished(self, record: dict[str, Any]) -> None:
         """Show the metrics of the model that entered the round, and ε so far."""

@@ -44,8 +44,10 @@ def train_plain(
         images = laid_out(augment(samples.inputs[index], training.augment, random))
         for parameter in optimizer.parameters:
             parameter.grad = None
-        space.task.loss(network(images), samples.targets[index]).mean().backward()
+        loss = space.task.loss(network(images), samples.targets[index]).mean()
+        loss.backward()
         optimizer.step()
+        progress.loss(loss.item())
     return space.packed(network), steps
 
 

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
+
 from client.training.batches import Samples, UnitSampler
 from client.training.optimizer import LocalOptimizer
 from client.training.workspace import Progress, Workspace
-from common.privacy.engine import make_engine
+from common.privacy.engine import LossPerSample, make_engine
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan
 from common.privacy.step import private_gradient
 from common.weights import Vector
+
+
+class WatchedLoss:
+    """A loss per sample that remembers its mean, for the site's own eyes."""
+
+    def __init__(self, loss: LossPerSample) -> None:
+        self.inner = loss
+        self.total, self.count = 0.0, 0
+
+    def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the losses, `[B]`."""
+        losses = self.inner(outputs, targets)
+        self.total += float(losses.detach().sum())
+        self.count += len(losses)
+        return losses
+
+    def mean(self) -> float:
+        """Return the mean since the last call; NaN where nobody was drawn."""
+        mean = self.total / self.count if self.count else math.nan
+        self.total, self.count = 0.0, 0
+        return mean
 
 
 GRADIENT_BYTES = 128 << 20
@@ -54,8 +79,10 @@ def train_private(
     engine = make_engine(privacy.engine, network)
     engine.module.train()
     optimizer = LocalOptimizer(engine.module, training, space.algorithm)
+    watched = WatchedLoss(space.task.loss)
     for step in range(plan.steps_per_round):
         progress.step(step, plan.steps_per_round)
-        private_gradient(engine, sampler.draw(), space.task.loss, plan, noise)
+        private_gradient(engine, sampler.draw(), watched, plan, noise)
         optimizer.step()
+        progress.loss(watched.mean())
     return space.packed(engine.module)

@@ -27,11 +27,18 @@ class Progress(Protocol):
         """Called before step `taken` (from 0) of `planned`."""
         ...
 
+    def loss(self, value: float) -> None:
+        """Told the mean loss of a step's samples; an exact figure, which never leaves the site."""
+        ...
+
 
 class Silent:
     """Progress that nobody watches."""
 
     def step(self, taken: int, planned: int) -> None:
+        """Do nothing."""
+
+    def loss(self, value: float) -> None:
         """Do nothing."""
 
 

@@ -19,6 +19,7 @@ from client.guard.egress import Parcel
 from client.guard.ledger import Ledger
 from client.messages import Request
 from client.status import SiteStatus
+from client.training.workspace import Silent
 from common.errors import BudgetError, DataError, Interrupted, MachineError, PolicyError
 from common.privacy.events import GaussianEvent, UnprotectedEvent
 from common.study import Study
@@ -174,7 +175,7 @@ def test_two_questions_at_once_get_one_release(make_agent: Make, ask: Ask) -> No
 
 
 def test_stopping_a_round_leaves_it_to_be_finished(make_agent: Make, ask: Ask) -> None:
-    class Stop:
+    class Stop(Silent):
         def step(self, taken: int, planned: int) -> None:
             if taken == 1:
                 raise Interrupted("stopped")

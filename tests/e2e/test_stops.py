@@ -137,6 +137,22 @@ def test_ctrl_c_before_the_first_round_says_the_truth_about_going_on(
         assert (run / "study.toml").exists()
 
 
+@pytest.mark.ray
+def test_ctrl_c_ends_a_run_on_ray_and_either_engine_goes_on_with_it(
+    whole: Path, study: Path, hospitals: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = ("simulate", study, "--hospitals", hospitals, "--run", run)
+    process = start(*command, "--engine", "ray", cwd=tmp_path)
+    wait_until(lambda: rounds_done(run) >= 1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert "--resume" in wait(process).text
+    ended = run_forked(*command, "--resume", cwd=tmp_path)
+    assert ended.code == 0, ended.text
+    assert sha256(run / "model.safetensors") == sha256(whole / "model.safetensors")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 100 MB."""

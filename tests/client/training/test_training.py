@@ -122,7 +122,7 @@ def test_more_noise_moves_the_weights_further(make_study: Make, samples: Samples
 
 
 def test_training_can_be_stopped_between_steps(make_study: Make, samples: Samples) -> None:
-    class Stop:
+    class Stop(Silent):
         def step(self, taken: int, planned: int) -> None:
             if taken == 2:
                 raise Interrupted("stopped")
