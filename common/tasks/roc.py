@@ -15,7 +15,7 @@ SPAN = 60.0
 """Log odds beyond ±60 fall into the outermost bins; overconfident networks do reach 20 and more."""
 SHARPNESS = 8.0
 """How much finer the bins are near even odds: private models score close to them."""
-CURVE_POINTS = 101
+CURVE_POINTS = 200
 
 
 def to_bins(log_odds: Floats, bins: int) -> npt.NDArray[np.int64]:
@@ -48,8 +48,11 @@ class Curve:
         return _logistic(centre - half), _logistic(centre + half)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the curve thinned to about a hundred points."""
-        keep = np.unique(np.linspace(0, len(self.true_positive_rate) - 1, CURVE_POINTS).astype(int))
+        """Return the curve's corners, thinned to at most two hundred."""
+        steps = np.diff(self.false_positive_rate) + np.diff(self.true_positive_rate)
+        corners = np.flatnonzero(np.concatenate([[True], steps > 0]))
+        chosen = np.linspace(0, len(corners) - 1, min(len(corners), CURVE_POINTS))
+        keep = corners[np.unique(chosen.round().astype(int))]
         return {
             "fpr": self.false_positive_rate[keep].round(5).tolist(),
             "tpr": self.true_positive_rate[keep].round(5).tolist(),
