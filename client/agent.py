@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from client.training.plain import planned_steps, train_plain
 from client.training.private import train_private
 from client.training.workspace import Progress, Silent, Workspace, choose_device
 from common.errors import BudgetError, PolicyError
+from common.lazy import lazy
 from common.privacy.events import Event, UnprotectedEvent
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan, plan_site
@@ -90,18 +90,18 @@ class Agent:
         self._one_at_a_time = threading.RLock()
         self.budget = Budget(max_epsilon=site.policy.max_epsilon, delta=site.policy.delta)
 
-    @cached_property
+    @lazy
     def space(self) -> Workspace:
         """The study made ready on this site's device."""
         return Workspace(self.study, choose_device(self.site.compute.device))
 
-    @cached_property
+    @lazy
     def cohort(self) -> Cohort:
         """The site's patients for this study."""
         classes = self.space.task.classes
         return prepare(self.site, self.study.data, classes, self._secret, self.folders.cache)
 
-    @cached_property
+    @lazy
     def samples(self) -> Samples:
         """The training samples on the device, ordered by the unit of privacy."""
         rows = self.cohort.rows("train")
@@ -110,7 +110,7 @@ class Agent:
         cohort = self.cohort
         return order_by_unit(cohort.inputs[rows], cohort.targets[rows], unit, self.space.device)
 
-    @cached_property
+    @lazy
     def plan(self) -> SitePlan | None:
         """What the study costs here; None without privacy."""
         return plan_site(self.study, self.declared_patients) if self.study.privacy.enabled else None

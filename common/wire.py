@@ -124,6 +124,20 @@ def for_strategy(content: RecordDict, answer: Answer) -> RecordDict:
     return seen
 
 
+def strategy_view(content: RecordDict) -> tuple[float, Vector]:
+    """Return weight and packed weights of what `for_strategy` or `strategy_content` made."""
+    weight = content.metric_records[_METRICS][WEIGHT_KEY]
+    if not isinstance(weight, float):
+        raise PolicyError("The weight of a reply is not a number.")
+    return weight, from_array_record(content.array_records[ARRAYS_KEY])
+
+
+def strategy_content(weight: float, weights: Vector) -> RecordDict:
+    """Return what Flower's strategies take as a reply."""
+    metrics = MetricRecord({WEIGHT_KEY: weight})
+    return RecordDict({_METRICS: metrics, ARRAYS_KEY: to_array_record(weights)})
+
+
 def request(instructions: Instructions, weights: Vector) -> RecordDict:
     """Return the content of a request."""
     return RecordDict(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,12 +25,17 @@ from common.wire import (
     from_array_record,
     read_reply,
     request,
+    strategy_content,
+    strategy_view,
     to_array_record,
 )
 from server import checkpoint
 from server.checkpoint import Checkpoint
 from server.members import ChosenNodes, Member, choose, why
 from server.run_folder import RunFolder
+
+WAVE = 128
+"""Sites asked together; more than that are asked group by group, so that their weights need not be held at once."""
 
 
 class Listener(Protocol):
@@ -51,12 +57,14 @@ class Replies:
 
     Attributes:
         messages: as Flower's strategies take them, by site.
-        answers: what they say, by site.
+        answers: what they say, by site, without the weights.
+        sizes: bytes of what they sent, by site.
         failures: reasons of the sites that are missing.
     """
 
     messages: dict[str, Message]
     answers: dict[str, Answer]
+    sizes: dict[str, int]
     failures: dict[str, str]
 
 
@@ -134,20 +142,33 @@ class Rounds:
         self, chosen: list[Member], messages: list[Message], round_: int, *, training: bool
     ) -> Replies:
         """Send and wait; check that enough sites, and enough declared patients, answered soundly."""
-        deadline = self.study.federation.deadline_seconds
-        came = self.grid.send_and_receive(messages, timeout=deadline)
-        by_node = {reply.metadata.src_node_id: reply for reply in came}
-        replies = Replies({}, {}, {})
-        for member in chosen:
-            try:
-                answer = self._read(by_node.get(member.node), member, training)
-                replies.answers[member.name] = answer
-                reply = replies.messages[member.name] = by_node[member.node]
-                reply.content = for_strategy(reply.content, answer)
-            except ConsiliumError as error:
-                replies.failures[member.name] = error.what
+        end = time.monotonic() + self.study.federation.deadline_seconds
+        asked = {message.metadata.dst_node_id: message for message in messages}
+        replies = Replies({}, {}, {}, {})
+        for wave in _waves(chosen, WAVE if self.algorithm.averages else len(chosen)):
+            left = max(0.0, end - time.monotonic())
+            sent = [asked[member.node] for member in wave]
+            came = self.grid.send_and_receive(sent, timeout=left)
+            self._take(replies, wave, came, training=training)
+            if training and len(chosen) > WAVE and self.algorithm.averages:
+                fold(replies.messages)
         self._check_enough(chosen, replies, round_)
         return replies
+
+    def _take(
+        self, replies: Replies, wave: list[Member], came: Iterable[Message], *, training: bool
+    ) -> None:
+        """Sort what came into sound answers and failures; of the weights only the message is kept."""
+        by_node = {reply.metadata.src_node_id: reply for reply in came}
+        for member in wave:
+            try:
+                answer = self._read(by_node.get(member.node), member, training)
+                reply = replies.messages[member.name] = by_node[member.node]
+                reply.content = for_strategy(reply.content, answer)
+                replies.sizes[member.name] = answer.size
+                replies.answers[member.name] = replace(answer, weights=None)
+            except ConsiliumError as error:
+                replies.failures[member.name] = error.what
 
     def _read(self, reply: Message | None, member: Member, training: bool) -> Answer:
         """Return what a site said; whatever is wrong with it is the site's failure, by name."""
@@ -205,26 +226,54 @@ class Rounds:
         checkpoint.save(self.folder.checkpoints, point, self.layout, self.study.fingerprint)
 
     def _record(self, round_: int, replies: Replies, seconds: float) -> dict[str, Any]:
-        sites = {name: self._site(answer, round_) for name, answer in replies.answers.items()}
+        sites = {
+            name: self._site(answer, replies.sizes[name], round_)
+            for name, answer in replies.answers.items()
+        }
         record = {
             "round": round_,
             "metrics": pooled(self.task, self._tallies(replies)),
             "sites": sites,
-            "bytes_sent": sum(answer.size for answer in replies.answers.values()),
+            "bytes_sent": sum(replies.sizes.values()),
             "seconds": round(seconds, 3),
             "failures": replies.failures,
         }
         self.folder.append_round(record)
         return record
 
-    def _site(self, answer: Answer, round_: int) -> dict[str, Any]:
+    def _site(self, answer: Answer, size: int, round_: int) -> dict[str, Any]:
         """What the coordinator knows of a site's part: ε follows from public numbers."""
-        record = {"bytes_sent": answer.size, "ledger_head": answer.ledger_head}
+        record = {"bytes_sent": size, "ledger_head": answer.ledger_head}
         if not self.study.privacy.enabled:
             return record
         plan = plan_site(self.study, answer.declared_patients)
         steps = plan.steps_per_round * round_
         return record | {"steps": steps, "epsilon": plan.epsilon_after(round_)}
+
+
+def _waves(chosen: list[Member], size: int) -> Iterator[list[Member]]:
+    """Cut the members into groups that are asked together."""
+    for start in range(0, len(chosen), max(1, size)):
+        yield chosen[start : start + size]
+
+
+def fold(messages: dict[str, Message]) -> None:
+    """Replace the replies by one with their weighted mean and their total weight, in place.
+
+    An averaging strategy makes of it what it would make of them all; memory no longer grows with the sites.
+    """
+    if len(messages) < 2:
+        return
+    first = next(iter(messages))
+    parts = [strategy_view(message.content) for message in messages.values()]
+    total = sum(weight for weight, _ in parts)
+    mean = np.zeros_like(parts[0][1], dtype=np.float64)
+    for weight, vector in parts:
+        mean += (weight / total) * vector
+    kept = messages[first]
+    kept.content = strategy_content(total, mean.astype(np.float32))
+    messages.clear()
+    messages[first] = kept
 
 
 def pooled(task: Task, tallies: dict[str, Tally]) -> dict[str, float] | None:

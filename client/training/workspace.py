@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 from common.algorithms import build_algorithm
 from common.algorithms.base import Algorithm
 from common.errors import MachineError
+from common.lazy import lazy
 from common.models import build_model
 from common.study import Study
 from common.tasks import build_task
@@ -54,22 +54,22 @@ class Workspace:
     study: Study
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    @cached_property
+    @lazy
     def task(self) -> Task:
         """The study's task."""
         return build_task(self.study)
 
-    @cached_property
+    @lazy
     def algorithm(self) -> Algorithm:
         """The study's algorithm."""
         return build_algorithm(self.study)
 
-    @cached_property
+    @lazy
     def template(self) -> nn.Module:
         """The network with its initial weights, on the CPU; never trained itself."""
         return build_model(self.study, self.task.outputs)
 
-    @cached_property
+    @lazy
     def layout(self) -> Layout:
         """The declared layout of what is exchanged."""
         return Layout.of(self.template.state_dict())

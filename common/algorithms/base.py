@@ -32,10 +32,13 @@ class Algorithm:
     Attributes:
         state: names of the strategy's attributes (arrays, or lists or mappings of arrays) that a restarted server
             needs to go on exactly where it stopped.
+        averages: whether the strategy begins with the weighted mean of the replies, so that replies may be averaged
+            in groups before it sees them.
     """
 
     Options: ClassVar[type[Options]] = Options
     state: ClassVar[tuple[str, ...]] = ()
+    averages: ClassVar[bool] = True
 
     def __init__(self, options: Any) -> None:
         self.options = options

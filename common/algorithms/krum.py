@@ -23,6 +23,7 @@ class Krum(Algorithm):
     """The weights of the one site that lies closest to its neighbours."""
 
     Options = KrumOptions
+    averages = False
 
     def strategy(self) -> flower.Strategy:
         """Return Flower's Krum."""

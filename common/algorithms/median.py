@@ -13,6 +13,8 @@ from common.algorithms.base import STRATEGY_KEYS, Algorithm
 class Median(Algorithm):
     """The median of the sites' weights, every coordinate by itself; sites do not weigh."""
 
+    averages = False
+
     def strategy(self) -> flower.Strategy:
         """Return Flower's FedMedian."""
         return flower.FedMedian(**STRATEGY_KEYS)

@@ -26,6 +26,7 @@ class TrimmedMean(Algorithm):
     """The mean of what is left after cutting the extremes; sites do not weigh."""
 
     Options = TrimmedMeanOptions
+    averages = False
 
     def strategy(self) -> flower.Strategy:
         """Return Flower's FedTrimmedAvg."""
