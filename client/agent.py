@@ -16,7 +16,7 @@ from client.admission import admit, check_whole_cost
 from client.data.cohort import Cohort
 from client.data.prepare import prepare
 from client.guard.book import Charge, Reservation
-from client.guard.budget import Budget, Limits, StudyBudget, spent
+from client.guard.budget import spent
 from client.guard.egress import Parcel, inspect
 from client.guard.ledger import AlreadySettled, Ledger
 from client.guard.spool import Spool
@@ -25,6 +25,7 @@ from client.randomness import Randomness
 from client.refusals import Refusals
 from client.site import Site
 from client.status import SiteStatus
+from client.terms import Terms
 from client.training.batches import Samples, order_by_unit
 from client.training.evaluation import evaluate
 from client.training.plain import planned_steps, train_plain
@@ -32,7 +33,7 @@ from client.training.private import train_private
 from client.training.workspace import Progress, Silent, Workspace, choose_device
 from common.errors import BudgetError, PolicyError
 from common.lazy import lazy
-from common.privacy.events import Event, UnprotectedEvent
+from common.privacy.events import Event
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan, plan_site
 from common.study import Study
@@ -88,7 +89,6 @@ class Agent:
         self.spool = Spool(folders.state / "spool")
         self.refusals = Refusals(folders.state)
         self._one_at_a_time = threading.RLock()
-        self.budget = Budget(max_epsilon=site.policy.max_epsilon, delta=site.policy.delta)
 
     @lazy
     def space(self) -> Workspace:
@@ -115,6 +115,18 @@ class Agent:
         """What the study costs here; None without privacy."""
         return plan_site(self.study, self.declared_patients) if self.study.privacy.enabled else None
 
+    @lazy
+    def terms(self) -> Terms:
+        """The terms on which the site takes part."""
+        return Terms(
+            study=self.study,
+            policy=self.site.policy,
+            plan=self.plan,
+            tally_bound=self.space.task.tally_bound,
+            split_id=self.cohort.split_id,
+            randomness=self.randomness,
+        )
+
     @property
     def held_bytes(self) -> int:
         """Memory that the prepared data hold; 0 before they are first used."""
@@ -135,14 +147,14 @@ class Agent:
             DataError: the data cannot be used.
         """
         self._check_policy()
-        planned = self._planned()
+        planned = self.terms.planned()
         if planned:
             where = f"{self.site.file}, [policy]"
-            check_whole_cost(self.budget, self.ledger.charges(), planned, where=where)
+            check_whole_cost(self.terms.budget, self.ledger.charges(), planned, where=where)
         self.ledger.record_policy(self.site.policy.model_dump(mode="json"))
         self._status().write()
         return Introduction(
-            self.site.name, self.declared_patients, self.space.layout.digest, self._statistics
+            self.site.name, self.declared_patients, self.space.layout.digest, self.terms.statistics
         )
 
     def handle(self, request: Request) -> Answer:
@@ -153,7 +165,7 @@ class Agent:
         """
         with self._one_at_a_time:
             self._check_policy()
-            self._check_request(request)
+            request.check(self.study, self.space.layout, self.site.name)
             return self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
@@ -197,9 +209,9 @@ class Agent:
         """Return the open reservations of a key, and the digest that its settled charges were for."""
         opened: list[Reservation] = []
         released: str | None = None
-        for name, (group, event) in self._events(request).items():
+        for name, (role, event) in self.terms.events(request).items():
             try:
-                opened.append(self._reserve_one(f"{key}/{name}", request, group, event))
+                opened.append(self._reserve_one(f"{key}/{name}", request, role, event))
             except AlreadySettled as settled:
                 released = settled.released or "nothing"
             except BudgetError:
@@ -212,77 +224,23 @@ class Agent:
         for reservation in opened:
             self.ledger.settle(reservation, steps=0, released=None)
 
-    def _reserve_one(self, key: str, request: Request, group: str, event: Event) -> Reservation:
+    def _reserve_one(self, key: str, request: Request, role: str, event: Event) -> Reservation:
         return self.ledger.reserve(
             key,
             study=self.study.name,
             fingerprint=self.study.fingerprint,
             round=request.round,
-            group=f"{group}/{self.cohort.split_id}",
+            group=self.terms.group(role),
             event=event,
             delta=self.study.privacy.delta,
             randomness=self.randomness.origin,
-            budget=self._limit(group, event),
+            budget=self.terms.limit(role, event),
         )
-
-    def _planned(self) -> list[Charge]:
-        """The charges of the whole study, as far as they count against the budget."""
-        if self.plan is None:
-            return []
-        whole = {"train": self.plan.training_event(self.plan.steps)}
-        if self._statistics == "noisy":
-            once = self.plan.evaluation_event(self.space.task.tally_bound)
-            whole["test"] = once.with_steps(self.plan.evaluations)
-        return [self._planned_charge(group, event) for group, event in whole.items()]
-
-    def _planned_charge(self, group: str, event: Event) -> Charge:
-        return Charge(
-            study=self.study.name,
-            fingerprint=self.study.fingerprint,
-            round=0,
-            group=f"{group}/{self.cohort.split_id}",
-            event=event,
-            delta=self.study.privacy.delta,
-            randomness=self.randomness.origin,
-            settled=False,
-        )
-
-    def _limit(self, role: str, event: Event) -> Limits | None:
-        """The limits that an event must keep; what the policy declares free of charge has none."""
-        if self.plan is None or isinstance(event, UnprotectedEvent):
-            return None
-        whole = self.plan.epsilon if role == "train" else self.plan.evaluation_epsilon
-        planned = Budget(max_epsilon=whole, delta=self.plan.delta)
-        return Limits((self.budget, StudyBudget(self.study.fingerprint, role, planned)))
-
-    def _events(self, request: Request) -> dict[str, tuple[str, Event]]:
-        """Name what a request releases: `{"training": (group, event), "statistics": …}`."""
-        events: dict[str, tuple[str, Event]] = {}
-        if request.train:
-            events["training"] = ("train", self._training_event())
-        if request.evaluate and self._statistics != "none":
-            events["statistics"] = ("test", self._statistics_event())
-        return events
-
-    def _training_event(self) -> Event:
-        if self.plan is None:
-            return UnprotectedEvent("weights trained without noise", 1)
-        return self.plan.training_event()
-
-    def _statistics_event(self) -> Event:
-        if self._statistics == "noisy" and self.plan is not None:
-            return self.plan.evaluation_event(self.space.task.tally_bound)
-        public = self.site.policy.statistics == "exact"
-        return UnprotectedEvent("exact statistics of held-out patients", 1, declared_public=public)
-
-    @property
-    def _statistics(self) -> str:
-        """none, noisy or exact: the policy's word; without privacy, noise would be pretence."""
-        chosen = self.site.policy.statistics
-        return "exact" if chosen == "noisy" and self.plan is None else chosen
 
     def _make(self, request: Request) -> Parcel:
-        tally = self._tally(request) if request.evaluate and self._statistics != "none" else None
+        tally = (
+            self._tally(request) if request.evaluate and self.terms.statistics != "none" else None
+        )
         weights = self._train(request) if request.train else None
         return Parcel(weights, tally)
 
@@ -298,7 +256,7 @@ class Agent:
 
     def _tally(self, request: Request) -> Floats:
         tally = evaluate(self.space, request.weights, self.cohort).flat()
-        if self._statistics == "noisy" and self.plan is not None:
+        if self.terms.statistics == "noisy" and self.plan is not None:
             deviation = self.plan.evaluation_noise * self.space.task.tally_bound
             tally = tally + deviation * self._stream(request, "statistics").normal(tally.size)
         return tally
@@ -309,33 +267,6 @@ class Agent:
     @property
     def _tally_size(self) -> int:
         return sum(int(np.prod(shape)) for shape in self.space.task.tally_layout.values())
-
-    def _check_request(self, request: Request) -> None:
-        if request.fingerprint != self.study.fingerprint:
-            raise PolicyError(
-                "The coordinator asks for another study than the one approved here.",
-                where=f"site '{self.site.name}', study '{self.study.name}'",
-                fix="Compare the two study files; approve the new one if you agree with it.",
-            )
-        last = self.study.federation.rounds + (0 if request.train else 1)
-        if not 1 <= request.round <= last:
-            raise PolicyError(
-                f"Round {request.round} is outside the study's {self.study.federation.rounds} rounds.",
-                where=f"site '{self.site.name}', study '{self.study.name}'",
-            )
-        if request.weights.shape != (self.space.layout.size,):
-            raise PolicyError(
-                f"The coordinator sent weights of shape {request.weights.shape} where the study's model has "
-                f"{self.space.layout.size} values.",
-                where=f"site '{self.site.name}', round {request.round}",
-                fix="Install the same version of consilium at the coordinator and at the site.",
-            )
-        if not np.isfinite(request.weights).all():
-            raise PolicyError(
-                "The coordinator sent weights that are not finite.",
-                where=f"site '{self.site.name}', round {request.round}",
-                fix="Training diverged elsewhere: lower the learning rate.",
-            )
 
     def _check_policy(self) -> None:
         """What the policy rules out stays out, whether or not the coordinator asked for a description first."""

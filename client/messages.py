@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from common.weights import Vector, digest
+import numpy as np
+
+from common.errors import PolicyError
+from common.study import Study
+from common.weights import Layout, Vector, digest
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,35 @@ class Request:
             f"{self.fingerprint}|{self.round}|{self.train}|{self.evaluate}|{digest(self.weights)}"
         )
         return f"round-{self.round}-{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
+
+    def check(self, study: Study, layout: Layout, site: str) -> None:
+        """Refuse what does not belong to the study; nothing is spent then.
+
+        Raises:
+            PolicyError: another study, a round outside it, or weights that are not the model's.
+        """
+        if self.fingerprint != study.fingerprint:
+            raise PolicyError(
+                "The coordinator asks for another study than the one approved here.",
+                where=f"site '{site}', study '{study.name}'",
+                fix="Compare the two study files; approve the new one if you agree with it.",
+            )
+        last = study.federation.rounds + (0 if self.train else 1)
+        if not 1 <= self.round <= last:
+            raise PolicyError(
+                f"Round {self.round} is outside the study's {study.federation.rounds} rounds.",
+                where=f"site '{site}', study '{study.name}'",
+            )
+        if self.weights.shape != (layout.size,):
+            raise PolicyError(
+                f"The coordinator sent weights of shape {self.weights.shape} where the study's model has "
+                f"{layout.size} values.",
+                where=f"site '{site}', round {self.round}",
+                fix="Install the same version of consilium at the coordinator and at the site.",
+            )
+        if not np.isfinite(self.weights).all():
+            raise PolicyError(
+                "The coordinator sent weights that are not finite.",
+                where=f"site '{site}', round {self.round}",
+                fix="Training diverged elsewhere: lower the learning rate.",
+            )

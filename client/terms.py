@@ -1,0 +1,100 @@
+"""What a study costs at a site: the mechanism events of every request, and the limits they must keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from client.guard.book import Charge
+from client.guard.budget import Budget, Limits, StudyBudget
+from client.messages import Request
+from client.randomness import Randomness
+from client.site import Policy
+from common.privacy.events import Event, UnprotectedEvent
+from common.privacy.plan import SitePlan
+from common.study import Study
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms on which a site takes part in a study.
+
+    Attributes:
+        study: the study, as approved.
+        policy: the site's limits.
+        plan: what the study costs here; None without privacy.
+        tally_bound: the most that one unit adds to the tally, as an L2 norm.
+        split_id: how training and held-out patients were told apart.
+        randomness: the site's generator.
+    """
+
+    study: Study
+    policy: Policy
+    plan: SitePlan | None
+    tally_bound: float
+    split_id: str
+    randomness: Randomness
+
+    @property
+    def budget(self) -> Budget:
+        """The site's limit over everything that its patients join."""
+        return Budget(max_epsilon=self.policy.max_epsilon, delta=self.policy.delta)
+
+    @property
+    def statistics(self) -> str:
+        """none, noisy or exact: the policy's word; without privacy, noise would be pretence."""
+        chosen = self.policy.statistics
+        return "exact" if chosen == "noisy" and self.plan is None else chosen
+
+    def events(self, request: Request) -> dict[str, tuple[str, Event]]:
+        """Name what a request releases: `{"training": (role, event), "statistics": (role, event)}`."""
+        events: dict[str, tuple[str, Event]] = {}
+        if request.train:
+            events["training"] = ("train", self._training())
+        if request.evaluate and self.statistics != "none":
+            events["statistics"] = ("test", self._statistics())
+        return events
+
+    def planned(self) -> list[Charge]:
+        """The charges of the whole study, as far as they count against the budget."""
+        if self.plan is None:
+            return []
+        whole = {"train": self.plan.training_event(self.plan.steps)}
+        if self.statistics == "noisy":
+            once = self.plan.evaluation_event(self.tally_bound)
+            whole["test"] = once.with_steps(self.plan.evaluations)
+        return [self._planned(role, event) for role, event in whole.items()]
+
+    def limit(self, role: str, event: Event) -> Limits | None:
+        """The limits that an event must keep; what the policy declares free of charge has none."""
+        if self.plan is None or isinstance(event, UnprotectedEvent):
+            return None
+        whole = self.plan.epsilon if role == "train" else self.plan.evaluation_epsilon
+        planned = Budget(max_epsilon=whole, delta=self.plan.delta)
+        return Limits((self.budget, StudyBudget(self.study.fingerprint, role, planned)))
+
+    def group(self, role: str) -> str:
+        """Return the ledger's name for the patients of a role."""
+        return f"{role}/{self.split_id}"
+
+    def _training(self) -> Event:
+        if self.plan is None:
+            return UnprotectedEvent("weights trained without noise", 1)
+        return self.plan.training_event()
+
+    def _statistics(self) -> Event:
+        if self.statistics == "noisy" and self.plan is not None:
+            return self.plan.evaluation_event(self.tally_bound)
+        public = self.policy.statistics == "exact"
+        return UnprotectedEvent("exact statistics of held-out patients", 1, declared_public=public)
+
+    def _planned(self, role: str, event: Event) -> Charge:
+        return Charge(
+            study=self.study.name,
+            fingerprint=self.study.fingerprint,
+            round=0,
+            group=self.group(role),
+            event=event,
+            delta=self.study.privacy.delta,
+            randomness=self.randomness.origin,
+            settled=False,
+        )
