@@ -9,7 +9,8 @@ import torch
 from client.training.batches import Samples, UnitSampler
 from client.training.optimizer import LocalOptimizer
 from client.training.workspace import Progress, Workspace
-from common.privacy.engine import LossPerSample, make_engine
+from common.privacy.engine import LossPerSample
+from common.privacy.engines import make_engine
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan
 from common.privacy.step import private_gradient

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import StudyError
 from common.privacy import prv
-from common.privacy.events import Event, GaussianEvent, UnprotectedEvent
+from common.privacy.events import Event, GaussianEvent, Segment, UnprotectedEvent
 
 # dp-accounting brings scipy's optimisers along, a second that runs without privacy need not wait:
 # it is imported where it is used.
@@ -39,8 +39,6 @@ _TOTAL_POINTS = 4_000_000  # the composed grid: at most about 250 MB
 _COARSEST = 1.0
 _NEGLIGIBLE = 1e-15  # probability mass that dp-accounting truncates, too
 _FEW_ORDERS = (2, 4, 8, 16, 32, 64, 128)
-
-Segment = tuple[float, float, int]  # q, σ, steps
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a gradient engine must do, and how one is chosen."""
+"""What a gradient engine must do."""
 
 from __future__ import annotations
 
@@ -46,10 +46,3 @@ class GradientEngine(Protocol):
         Adding or removing one unit changes the concatenated result by at most `clip_norm` in L2 norm.
         """
         ...
-
-
-def make_engine(name: str, network: nn.Module) -> GradientEngine:
-    """Return the engine of that name around a network; `auto` takes the fastest that can do the network."""
-    from common.privacy.hooks import HooksEngine
-
-    return HooksEngine(network)

@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 from common.errors import StudyError
 
 Sampler = Literal["poisson", "full"]
+Segment = tuple[float, float, int]
+"""q, σ and steps of a Gaussian mechanism, as accountants take them."""
 _RATE = re.compile(r"[1-9][0-9]{0,29}(/[1-9][0-9]{0,29})?")
 
 

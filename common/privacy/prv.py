@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from common.privacy.accountants import Segment
+    from common.privacy.events import Segment
 
 EPSILON_ERROR = 0.01  # Opacus' own default; included in the bound
 _POINTS = 4_000_000  # about 2 s and 700 MB

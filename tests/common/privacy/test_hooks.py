@@ -12,7 +12,8 @@ from torch import nn
 
 from common.errors import StudyError
 from common.models import build_model
-from common.privacy.engine import LossPerSample, UnitBatch, make_engine
+from common.privacy.engine import LossPerSample, UnitBatch
+from common.privacy.engines import make_engine
 from common.study import Study
 from common.study_file import parse_study
 from common.study_template import template
