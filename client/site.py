@@ -63,11 +63,9 @@ class Compute(_Section):
 
     Attributes:
         device: auto, cpu, cuda, cuda:N or mps.
-        threads: of PyTorch; none: what the machine's settings say.
     """
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")
-    threads: int | None = Field(default=None, ge=1)
 
 
 class _Header(_Section):
@@ -90,7 +88,7 @@ class Site:
         folder: where site.toml lies.
         datasets: by name.
         policy: the site's limits.
-        compute: device and threads.
+        compute: the device.
     """
 
     name: str

@@ -11,7 +11,6 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from common.algorithms import build_algorithm
-from common.errors import SitesError
 from common.files import write_atomically
 from common.models import build_model
 from common.study import Study
@@ -20,7 +19,7 @@ from common.tasks.base import Tally, Task
 from common.weights import Layout, Vector, pack
 from server import checkpoint
 from server.checkpoint import Checkpoint
-from server.members import Member, gather
+from server.members import Member, gather, require_own_names
 from server.rounds import Listener, Rounds, pooled
 from server.run_folder import RunFolder
 
@@ -60,7 +59,7 @@ def run(job: Job, grid: Grid) -> None:
     newest = checkpoint.latest(job.folder.checkpoints, layout, study.fingerprint)
     start = newest or Checkpoint(0, pack(network.state_dict()), {})
     members = gather(grid, study, layout)
-    _check_members(members)
+    require_own_names([member.name for member in members])
     job.listener.ready(members, start.round + 1)
     rounds = Rounds(
         grid, study, task, build_algorithm(study), layout, job.folder, members, job.listener
@@ -75,17 +74,6 @@ def run(job: Job, grid: Grid) -> None:
         "finished": _now(),
     }
     job.folder.write_json(job.folder.outcome, outcome)
-
-
-def _check_members(members: list[Member]) -> None:
-    names = [member.name for member in members]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise SitesError(
-            f"Two sites call themselves '{repeated[0]}'.",
-            where="[site] name in site.toml",
-            fix="Give every site a name of its own.",
-        )
 
 
 def _write_model(folder: RunFolder, weights: Vector, layout: Layout) -> None:

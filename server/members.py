@@ -148,3 +148,18 @@ class ChosenNodes(Grid):
     ) -> Iterable[Message]:
         """Pass on."""
         return self.grid.send_and_receive(messages, timeout=timeout)
+
+
+def require_own_names(names: list[str]) -> None:
+    """Refuse two sites of one name: their ledgers and figures could not be told apart.
+
+    Raises:
+        SitesError: naming the first.
+    """
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SitesError(
+            f"Two sites call themselves '{repeated[0]}'.",
+            where="[site] name in site.toml",
+            fix="Give every site a name of its own.",
+        )

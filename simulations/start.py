@@ -8,6 +8,7 @@ from typing import Any
 
 from common.errors import RunError, SitesError
 from common.files import write_atomically
+from server.members import require_own_names
 from simulations.sites import SimulatedSites
 
 FILE = "simulation.json"
@@ -34,13 +35,7 @@ class Start:
             SitesError: two sites share a name, or there are fewer than the study needs.
         """
         names = [sites.site(number).name for number in range(len(sites.folders))]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise SitesError(
-                f"Two sites call themselves '{repeated[0]}'.",
-                where="[site] name in site.toml",
-                fix="Give every site a name of its own.",
-            )
+        require_own_names(names)
         least = sites.study.federation.min_sites
         if len(names) < least:
             raise SitesError(

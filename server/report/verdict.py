@@ -42,10 +42,17 @@ def verdict(metrics: RunMetrics) -> Verdict:
     if not metrics.privacy.enabled:
         return Verdict(who, result, ", ", "without differential privacy", "")
     epsilon = largest(metrics, lambda site: site.epsilon)
-    unit = metrics.privacy.unit
+    unit = _protected(metrics)
     if epsilon is None or math.isinf(epsilon):
         return Verdict(who, result, ", ", "with no finite ε", f" for every {unit}")
     return Verdict(who, result, " at ", f"ε ≤ {bound(epsilon)}", f" for every {unit}")
+
+
+def _protected(metrics: RunMetrics) -> str:
+    """Whom ε is about: exact statistics of the test patients are not covered by it."""
+    unit = metrics.privacy.unit
+    released = metrics.privacy.statistics or "exact"
+    return f"training {unit}" if "exact" in released else unit
 
 
 def over_budget(metrics: RunMetrics) -> bool:

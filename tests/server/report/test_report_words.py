@@ -20,8 +20,19 @@ def say(run: Path) -> str:
 
 def test_the_verdict_says_it_all(make_run):
     assert say(make_run()) == (
-        "Four hospitals trained lung-nodule together: AUC 0.89 at ε ≤ 7.9 for every patient"
+        "Four hospitals trained lung-nodule together: AUC 0.89 at ε ≤ 7.9 for every training patient"
     )
+
+
+def test_the_verdict_covers_test_patients_only_when_their_statistics_are_noised(make_run):
+    def noisy(metrics):
+        metrics["privacy"]["statistics"] = "noisy"
+
+    def mixed(metrics):
+        metrics["privacy"]["statistics"] = "exact, noisy"
+
+    assert say(make_run(change=noisy)).endswith("for every patient")
+    assert say(make_run(change=mixed)).endswith("for every training patient")
 
 
 def test_the_verdict_without_privacy_claims_none(make_run):
@@ -34,7 +45,9 @@ def test_the_verdict_takes_the_worst_site_and_an_infinite_one_ends_the_claim(mak
         metrics["sites"]["hospital-2"]["epsilon"] = "inf"
 
     assert "ε ≤ 7.9" in say(make_run())  # the largest, 7.8 and a bit, rounded up
-    assert say(make_run(change=one_unbounded)).endswith("with no finite ε for every patient")
+    assert say(make_run(change=one_unbounded)).endswith(
+        "with no finite ε for every training patient"
+    )
 
 
 def test_no_metric_is_said_to_be_none(make_run):
