@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -39,6 +40,11 @@ def run_fresh(*arguments: object, cwd: Path, timeout: float = 90) -> Ended:
     return wait(start(*arguments, cwd=cwd), timeout)
 
 
+def _hear_ctrl_c() -> None:
+    """A shell in the background has its children ignore SIGINT; what is tested here is that they do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     """Start the command in a Python of its own."""
     return subprocess.Popen(
@@ -49,6 +55,7 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=_hear_ctrl_c,
     )
 
 
