@@ -87,9 +87,25 @@ class Training(Schedule):
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled, applied after the noise")
     batch_size: int = Field(default=32, ge=1, description="samples a step, without privacy only")
-    physical_batch: int = Field(default=256, ge=1, description="samples held in memory at once")
+    physical_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="samples held in memory at once; default: what the memory allows",
+    )
     augment: tuple[Literal["flip", "rotate"], ...] = Field(default=(), description="images only")
+    views: int = Field(
+        default=1, ge=1, le=64, description="augmented views of a sample, averaged inside its unit"
+    )
+    precision: Literal["full", "mixed"] = Field(
+        default="full", description="mixed: bfloat16 where the device gains from it"
+    )
     without_privacy: WithoutPrivacy = WithoutPrivacy()
+
+    @model_validator(mode="after")
+    def _different_views(self) -> Training:
+        if self.views > 1 and not self.augment:
+            raise ValueError("views above 1 need augment: views that are all alike teach nothing")
+        return self
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
@@ -117,8 +133,15 @@ class Privacy(Section):
     units_per_step: int | None = Field(
         default=None, ge=1, description="expected; q follows from the declared cohort"
     )
-    samples_per_patient: int = Field(default=8, ge=1, description="K, at most, per step")
-    engine: Literal["auto", "hooks"] = "auto"
+    samples_per_patient: int = Field(
+        default=8,
+        ge=1,
+        description="K: at most so many of a patient in a step; with unit sample, how many a patient has (public)",
+    )
+    clipping: Literal["flat", "per-layer", "automatic"] = Field(
+        default="flat", description="of one unit's gradient; never past clip_norm in all"
+    )
+    engine: Literal["auto", "bookkeeping", "hooks"] = "auto"
 
     @field_validator("sampling_rate")
     @classmethod

@@ -64,6 +64,7 @@ class UnitSampler:
         per_unit: K, at most so many samples of a unit in one step.
         physical_batch: samples in one piece; a unit with more makes a piece of its own.
         augmentations: applied to images.
+        views: augmented copies of every drawn sample; a unit's gradient is the mean over all of them.
         random: the stream that draws units, samples and augmentations.
     """
 
@@ -73,12 +74,13 @@ class UnitSampler:
     physical_batch: int
     augmentations: tuple[str, ...]
     random: SecureRandom
+    views: int = 1
 
     def draw(self) -> Iterator[UnitBatch]:
         """Yield the pieces of one step; none when nobody was drawn."""
         drawn = np.flatnonzero(self.random.poisson_mask(self.samples.units, self.rate))
         rows = [self._rows(int(unit)) for unit in drawn]
-        for piece in _pieces(rows, self.physical_batch):
+        for piece in _pieces(rows, max(1, self.physical_batch // self.views)):
             yield self._batch(piece)
 
     def _rows(self, unit: int) -> Index:
@@ -90,8 +92,9 @@ class UnitSampler:
         return np.asarray(first + np.sort(chosen), dtype=np.int64)
 
     def _batch(self, rows: list[Index]) -> UnitBatch:
-        index = torch.from_numpy(np.concatenate(rows))
-        unit = torch.from_numpy(np.repeat(np.arange(len(rows)), [len(r) for r in rows]))
+        index = torch.from_numpy(np.repeat(np.concatenate(rows), self.views))
+        drawn = [len(r) * self.views for r in rows]
+        unit = torch.from_numpy(np.repeat(np.arange(len(rows)), drawn))
         device = self.samples.inputs.device
         index, unit = index.to(device), unit.to(device)
         inputs = augment(self.samples.inputs[index], self.augmentations, self.random)

@@ -7,9 +7,14 @@ import numpy.typing as npt
 import torch
 
 from client.data.cohort import Cohort
-from client.training.workspace import Workspace, channels_last, laid_out
+from client.training.workspace import Workspace
+from common.memory_format import channels_last, laid_out
 from common.tasks.base import Tally
 from common.weights import Vector
+
+
+BATCH = 256
+"""Samples held at once where the study does not say."""
 
 
 def evaluate(space: Workspace, weights: Vector, cohort: Cohort) -> Tally:
@@ -37,7 +42,7 @@ def evaluate(space: Workspace, weights: Vector, cohort: Cohort) -> Tally:
 def _forward(space: Workspace, weights: Vector, inputs: torch.Tensor) -> torch.Tensor:
     network = channels_last(space.fresh_network(weights))
     network.eval()
-    size = space.study.training.physical_batch
+    size = space.study.training.physical_batch or BATCH
     with torch.inference_mode():
         parts = [
             network(laid_out(part.to(space.device))).float().cpu() for part in inputs.split(size)

@@ -12,7 +12,8 @@ import torch
 from client.training.augment import augment
 from client.training.batches import Samples
 from client.training.optimizer import LocalOptimizer
-from client.training.workspace import Progress, Workspace, channels_last, laid_out
+from client.training.workspace import Progress, Workspace
+from common.memory_format import channels_last, laid_out
 from common.privacy.noise import SecureRandom
 from common.study import Training
 from common.weights import Vector

@@ -9,7 +9,7 @@ import torch
 from client.training.batches import Samples, UnitSampler
 from client.training.optimizer import LocalOptimizer
 from client.training.workspace import Progress, Workspace
-from common.privacy.engine import LossPerSample
+from common.privacy.engine import Footprint, LossPerSample
 from common.privacy.engines import make_engine
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan
@@ -38,13 +38,21 @@ class WatchedLoss:
         return mean
 
 
-GRADIENT_BYTES = 128 << 20
-"""Memory that the per-sample gradients of one piece may take."""
+PIECE_BYTES = 512 << 20
+"""Memory of a CPU that one piece may take; a GPU gives a quarter of its own."""
 
 
-def _physical_batch(wanted: int, parameters: int) -> int:
-    """Return how many samples one piece holds: as the study says, unless their gradients would not fit."""
-    return max(1, min(wanted, GRADIENT_BYTES // (4 * max(1, parameters))))
+def samples_in_a_piece(wanted: int | None, footprint: Footprint, device: torch.device) -> int:
+    """Return how many samples are computed at once: what the memory allows, and no more than the study says.
+
+    A public number: it follows from the network and the machine, and not from who was drawn.
+    """
+    limit = PIECE_BYTES
+    if device.type == "cuda":
+        limit = torch.cuda.get_device_properties(device).total_memory // 4
+    # Layers without weights keep about as much as those with weights.
+    each = 2 * footprint.per_sample + footprint.per_unit
+    return max(1, min(wanted or limit, limit // max(1, each)))
 
 
 def train_private(
@@ -68,17 +76,18 @@ def train_private(
         progress: told about every step; may stop the round with `Interrupted`.
     """
     privacy, training = space.study.privacy, space.study.training
+    engine = make_engine(privacy.engine, space.fresh_network(weights), training.precision)
+    engine.module.train()
+    footprint = engine.footprint(samples.inputs[0])
     sampler = UnitSampler(
         samples,
         plan.sampling_rate,
         privacy.samples_per_patient,
-        _physical_batch(training.physical_batch, space.layout.size),
+        samples_in_a_piece(training.physical_batch, footprint, space.device),
         training.augment,
         sampling,
+        training.views,
     )
-    network = space.fresh_network(weights)
-    engine = make_engine(privacy.engine, network)
-    engine.module.train()
     optimizer = LocalOptimizer(engine.module, training, space.algorithm)
     watched = WatchedLoss(space.task.loss)
     for step in range(plan.steps_per_round):

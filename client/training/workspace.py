@@ -85,18 +85,6 @@ class Workspace:
         return pack({name: network.state_dict()[name] for name, _ in self.layout.entries})
 
 
-def channels_last(network: nn.Module) -> nn.Module:
-    """Return the network with its 2D filters in channels-last order, in which pooling and convolution are faster."""
-    if any(p.ndim == 4 for p in network.parameters()):
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-def laid_out(inputs: torch.Tensor) -> torch.Tensor:
-    """Return images `[B, C, H, W]` in channels-last order, and anything else as it is."""
-    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
-
-
 def choose_device(wanted: str) -> torch.device:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` stands for.
 

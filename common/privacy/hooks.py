@@ -10,7 +10,18 @@ from opacus.validators import ModuleValidator
 from torch import nn
 
 from common.errors import StudyError
-from common.privacy.engine import LossPerSample, UnitBatch
+from common.privacy.clipping import Clipping
+from common.privacy.engine import (
+    Footprint,
+    LossPerSample,
+    Precision,
+    UnitBatch,
+    check_per_sample,
+    layers_of,
+    mixed,
+    require_uncoupled,
+    unchanging,
+)
 
 # Inputs need no gradient here; Opacus' hooks are meant to fire on the outputs' alone.
 warnings.filterwarnings("ignore", message="Full backward hook is firing")
@@ -23,31 +34,44 @@ class HooksEngine:
     unit's per-sample gradients is the gradient of the unit's mean loss.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, precision: Precision = "full") -> None:
         _validate(network)
+        self.precision = precision
         device = next(network.parameters()).device
         self.module = _replace_recurrent(network).to(device)
         self.sampled = GradSampleModule(self.module, loss_reduction="sum", strict=False)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
+        self.layers = layers_of(self.module)
 
     def clipped_sum(
-        self, batch: UnitBatch, loss: LossPerSample, clip_norm: float
+        self, batch: UnitBatch, loss: LossPerSample, clipping: Clipping
     ) -> list[torch.Tensor]:
         """See `GradientEngine.clipped_sum`. A unit whose gradient is not finite contributes nothing."""
         self._forget()
         try:
             counts = torch.bincount(batch.unit, minlength=batch.units)
-            losses = loss(self.sampled(batch.inputs), batch.targets)
-            _check_per_sample(losses, batch.inputs.shape[0])
+            with mixed(self.precision, batch.inputs.device):
+                outputs = self.sampled(batch.inputs)
+            losses = loss(outputs.float(), batch.targets)
+            check_per_sample(losses, batch.inputs.shape[0])
             (losses / counts[batch.unit]).sum().backward()
             single = bool((counts == 1).all())
             by_unit = [self._group(p, batch, single) for p in self.parameters]
         finally:
             self._forget()
-        factors = clip_factors(by_unit, clip_norm)
+        squares = torch.stack([g.flatten(1).double().pow(2).sum(1) for g in by_unit])
+        factors = clipping.factors(squares, self.layers)
         return [
-            torch.tensordot(factors, torch.nan_to_num(g, 0.0, 0.0, 0.0), dims=1) for g in by_unit
+            torch.tensordot(f.to(g.dtype), torch.nan_to_num(g, 0.0, 0.0, 0.0), dims=1)
+            for f, g in zip(factors, by_unit, strict=True)
         ]
+
+    def footprint(self, example: torch.Tensor) -> Footprint:
+        """See `GradientEngine.footprint`; Opacus forms every sample's gradient and keeps two copies for a while."""
+        with unchanging(self.module):
+            require_uncoupled(self.module, example)
+        held = sum(p.nbytes for p in self.parameters)
+        return Footprint(per_sample=2 * held + 8 * example.nbytes, per_unit=held)
 
     def _group(self, parameter: nn.Parameter, batch: UnitBatch, single: bool) -> torch.Tensor:
         """Sum a parameter's per-sample gradients by unit: `[units, *shape]`."""
@@ -70,26 +94,6 @@ class HooksEngine:
             for name in ("activations", "max_batch_len"):
                 if hasattr(layer, name):
                     delattr(layer, name)
-
-
-def clip_factors(by_unit: list[torch.Tensor], clip_norm: float) -> torch.Tensor:
-    """Return min(1, C/‖g‖) for every unit, `[units]`; 0 where the norm is not finite."""
-    squares = torch.stack([g.flatten(1).double().pow(2).sum(1) for g in by_unit]).sum(0)
-    norms = squares.sqrt()
-    factors = (clip_norm / norms.clamp(min=1e-12)).clamp(max=1.0)
-    # Rounding in the float32 sum must not push a unit past C.
-    factors = torch.where(norms > clip_norm, factors * (1 - 1e-6), factors)
-    return torch.where(torch.isfinite(norms), factors, torch.zeros_like(factors)).to(
-        by_unit[0].dtype
-    )
-
-
-def _check_per_sample(losses: torch.Tensor, batch: int) -> None:
-    if losses.shape != (batch,):
-        raise StudyError(
-            f"The task's loss has shape {list(losses.shape)} where one value per sample, [{batch}], is needed.",
-            fix="Return the loss of every sample, without a mean and without a trailing dimension.",
-        )
 
 
 def _validate(network: nn.Module) -> None:

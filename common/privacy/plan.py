@@ -14,6 +14,7 @@ from functools import lru_cache
 from common.errors import StudyError
 from common.privacy.accountants import epsilon_pld
 from common.privacy.calibration import noise_multiplier_for
+from common.privacy.clipping import Clipping, Style
 from common.privacy.events import GaussianEvent
 from common.study import Study
 
@@ -31,6 +32,7 @@ class SitePlan:
         rounds: rounds in the study.
         noise_multiplier: σ; the noise on a clipped sum has standard deviation σ·C.
         clip_norm: C.
+        clip_style: flat, per-layer or automatic; the bound is C in all of them.
         divisor: the public constant by which a noisy sum is divided: the expected units of a step.
         delta: δ.
         epsilon: ε after all rounds for a training patient (PLD, add/remove one unit).
@@ -45,12 +47,18 @@ class SitePlan:
     rounds: int
     noise_multiplier: float
     clip_norm: float
+    clip_style: Style
     divisor: float
     delta: float
     epsilon: float
     evaluations: int
     evaluation_noise: float
     evaluation_epsilon: float
+
+    @property
+    def clipping(self) -> Clipping:
+        """How a unit's gradient is bounded."""
+        return Clipping(self.clip_norm, self.clip_style)
 
     @property
     def steps(self) -> int:
@@ -85,7 +93,7 @@ def plan_site(study: Study, declared_patients: int) -> SitePlan:
         StudyError: the sampling asks for more units than the site declares, or no noise reaches the target.
     """
     privacy = study.privacy
-    expected_training = declared_patients * (1 - study.data.test_fraction)
+    expected_training = declared_units(study, declared_patients) * (1 - study.data.test_fraction)
     rate = _sampling_rate(study, expected_training)
     steps = study.training.local_steps or math.ceil((study.training.local_epochs or 1) / rate)
     total = _bounded(steps * study.federation.rounds)
@@ -103,6 +111,7 @@ def plan_site(study: Study, declared_patients: int) -> SitePlan:
         rounds=study.federation.rounds,
         noise_multiplier=sigma,
         clip_norm=privacy.clip_norm,
+        clip_style=privacy.clipping,
         divisor=max(1.0, float(rate) * expected_training),
         delta=privacy.delta,
         epsilon=epsilon,
@@ -110,6 +119,12 @@ def plan_site(study: Study, declared_patients: int) -> SitePlan:
         evaluation_noise=evaluation_noise,
         evaluation_epsilon=_epsilon(evaluation_noise, privacy.delta, Fraction(1), evaluations),
     )
+
+
+def declared_units(study: Study, declared_patients: int) -> int:
+    """Return the public number of units: patients, or as many samples as the study grants each of them."""
+    by_patient = study.privacy.unit == "patient"
+    return declared_patients * (1 if by_patient else study.privacy.samples_per_patient)
 
 
 def _bounded(steps: int) -> int:
@@ -146,7 +161,7 @@ def _sampling_rate(study: Study, expected_training: float) -> Fraction:
     wanted = privacy.units_per_step or 0
     if wanted > expected_training:
         raise StudyError(
-            f"{wanted} units a step are more than the {expected_training:.0f} training patients "
+            f"{wanted} units a step are more than the {expected_training:.0f} training {privacy.unit}s "
             "that the site declares.",
             where="[privacy] units_per_step",
             fix="Lower it, or give sampling_rate instead.",

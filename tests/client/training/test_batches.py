@@ -107,3 +107,24 @@ def test_images_that_are_not_square_keep_their_shape() -> None:
     assert turned.shape == wide.shape
     series = torch.randn(4, 7, 1)
     assert augment(series, ("flip",), SecureRandom.fixed(1)) is series
+
+
+def test_views_of_a_sample_stay_with_its_unit_and_differ() -> None:
+    images = np.arange(3 * 16, dtype=np.float32).reshape(3, 1, 4, 4)
+    samples = order_by_unit(
+        images, np.zeros(3, dtype=np.int64), np.array([0, 0, 1]), torch.device("cpu")
+    )
+    drawn = UnitSampler(
+        samples, Fraction(1), 8, 8, ("flip", "rotate"), SecureRandom.fixed(2), views=4
+    )
+    pieces = list(drawn.draw())
+    assert [piece.units for piece in pieces] == [1, 1], "8 samples at once are two of 4 views"
+    first = pieces[0]
+    assert first.unit.tolist() == [0] * 8
+    assert len(first.targets) == 8
+    values = [sorted(view.flatten().tolist()) for view in first.inputs]
+    assert (
+        values
+        == [sorted(images[0].flatten().tolist())] * 4 + [sorted(images[1].flatten().tolist())] * 4
+    )
+    assert len({tuple(view.flatten().tolist()) for view in first.inputs[:4]}) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,11 @@ from torch import nn
 from client.training.batches import Samples, order_by_unit
 from client.training.optimizer import LocalOptimizer
 from client.training.plain import planned_steps, train_plain
-from client.training.private import train_private
+from client.training.private import PIECE_BYTES, samples_in_a_piece, train_private
 from client.training.workspace import Silent, Workspace, choose_device
 from common.algorithms import build_algorithm
 from common.errors import Interrupted, MachineError
+from common.privacy.engine import Footprint
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import plan_site
 from common.study import Study
@@ -24,6 +26,7 @@ from common.weights import pack
 
 Make = Callable[..., Study]
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")
+TWO_LAYERS = {"name": "mlp", "hidden": [4]}
 PROX = {"algorithm": {"name": "fedprox", "proximal_mu": 2.0}}
 
 
@@ -163,3 +166,41 @@ def test_devices_that_are_not_there_are_refused() -> None:
     assert choose_device("auto").type in ("cpu", "cuda")
     with pytest.raises(MachineError, match="cuda:99"):
         choose_device("cuda:99")
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(None, 10), (3, 3), (99, 10)])
+def test_a_piece_holds_what_the_memory_allows(wanted: int | None, expected: int) -> None:
+    footprint = Footprint(per_sample=PIECE_BYTES // 40, per_unit=PIECE_BYTES // 20)
+    assert samples_in_a_piece(wanted, footprint, torch.device("cpu")) == expected
+
+
+def test_a_sample_larger_than_the_memory_is_a_piece_of_its_own() -> None:
+    assert samples_in_a_piece(None, Footprint(PIECE_BYTES, 1), torch.device("cpu")) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"privacy": {"clipping": "per-layer"}},
+        {"privacy": {"clipping": "automatic"}},
+        {"privacy": {"engine": "hooks"}},
+        {"training": {"precision": "mixed"}},
+        {"training": {"views": 2, "augment": ["flip"]}},
+    ],
+)
+def test_every_way_of_private_training_trains(
+    make_study: Make, samples: Samples, changes: dict[str, Any]
+) -> None:
+    plain, other = private(make_study(), samples), private(make_study(**changes), samples)
+    assert np.isfinite(other).all()
+    assert other.shape == plain.shape
+    if changes.get("privacy", {}).get("engine") == "hooks":
+        np.testing.assert_allclose(other, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_clipping_styles_differ(make_study: Make, samples: Samples) -> None:
+    runs = [
+        private(make_study(privacy={"clipping": style}, model=TWO_LAYERS), samples)
+        for style in ("flat", "per-layer", "automatic")
+    ]
+    assert all(not np.allclose(one, other) for one, other in itertools.combinations(runs, 2))
