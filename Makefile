@@ -37,7 +37,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-simulation
+bench: bench-simulation bench-privacy
 
 bench-%: setup
 	$(BIN)/python -m benchmarks.$*

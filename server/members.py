@@ -28,11 +28,13 @@ class Member:
         name: the site's own name; the same in every report.
         node: Flower's id of its node, which changes from run to run.
         declared_patients: the site's public number of patients.
+        statistics: none, noisy or exact: how it lets its statistics out.
     """
 
     name: str
     node: int
     declared_patients: int
+    statistics: str = "exact"
 
 
 def gather(grid: Grid, study: Study, layout: Layout) -> list[Member]:
@@ -80,7 +82,7 @@ def _member(reply: Message, layout: Layout) -> Member:
             f"Site '{told.site}' builds another network from this study.",
             fix="Install the same version of consilium at the coordinator and at the site.",
         )
-    return Member(told.site, reply.metadata.src_node_id, told.declared_patients)
+    return Member(told.site, reply.metadata.src_node_id, told.declared_patients, told.statistics)
 
 
 def why(reply: Message) -> str:

@@ -36,14 +36,16 @@ def private_gradient(
         noise: the stream of Gaussian noise.
     """
     parameters = [p for p in engine.module.parameters() if p.requires_grad]
-    sums = [torch.zeros_like(p) for p in parameters]
+    sums: list[torch.Tensor] | None = None
     for chunk in chunks:
         clipped = _clipped_sum(engine, chunk, loss, plan.clipping)
-        for total, part in zip(sums, clipped, strict=True):
-            total += part
+        sums = clipped if sums is None else [a.add_(b) for a, b in zip(sums, clipped, strict=True)]
+    if sums is None:
+        sums = [torch.zeros_like(p) for p in parameters]
+    sums = [total.contiguous() for total in sums]
     add_noise(sums, plan.noise_multiplier * plan.clip_norm, noise)
     for parameter, total in zip(parameters, sums, strict=True):
-        parameter.grad = total / plan.divisor
+        parameter.grad = total.div_(plan.divisor)
 
 
 def _clipped_sum(
@@ -89,7 +91,15 @@ def add_noise(sums: list[torch.Tensor], deviation: float, noise: SecureRandom) -
     drawn = torch.from_numpy(noise.normal(sum(s.numel() for s in sums)))
     start = 0
     for total in sums:
-        part = drawn[start : start + total.numel()].reshape(total.shape)
+        part = drawn[start : start + total.numel()].to(total.device)
         start += total.numel()
-        noisy = total.double() + deviation * part.to(total.device, torch.float64)
-        total.copy_(torch.round(noisy / grid) * grid if grid else noisy)
+        # Block by block on a CPU: what one operation wrote is in the cache for the next.
+        size = _BLOCK if part.device.type == "cpu" else max(1, part.numel())
+        for values, block in zip(total.view(-1).split(size), part.split(size), strict=True):
+            block.mul_(deviation).add_(values)
+            if grid:
+                block.mul_(1 / grid).round_().mul_(grid)
+            values.copy_(block)
+
+
+_BLOCK = 1 << 15

@@ -24,20 +24,26 @@ class Tally:
 
     Metrics are computed from the sum over sites, so that a pooled AUC is the AUC of all patients together and not
     a mean of AUCs.
+
+    Attributes:
+        arrays: counts and sums by name.
+        variance: of the Gaussian noise that sites put on every value; 0 where they are exact.
     """
 
     arrays: Mapping[str, Floats]
+    variance: float = 0.0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally({name: value + other.arrays[name] for name, value in self.arrays.items()})
+        total = {name: value + other.arrays[name] for name, value in self.arrays.items()}
+        return Tally(total, self.variance + other.variance)
 
     def flat(self) -> Floats:
         """Return all values in one vector, in the layout's order."""
         return np.concatenate([value.reshape(-1) for value in self.arrays.values()])
 
     @classmethod
-    def from_flat(cls, values: Floats, layout: TallyLayout) -> Tally:
-        """Rebuild a tally from its vector.
+    def from_flat(cls, values: Floats, layout: TallyLayout, variance: float = 0.0) -> Tally:
+        """Rebuild a tally from its vector, whose values carry noise of that variance.
 
         Raises:
             PolicyError: the vector's length is not the layout's.
@@ -49,7 +55,7 @@ class Tally:
             )
         parts = np.split(values, np.cumsum(sizes)[:-1])
         shaped = zip(layout.items(), parts, strict=True)
-        return cls({name: part.reshape(shape) for (name, shape), part in shaped})
+        return cls({name: part.reshape(shape) for (name, shape), part in shaped}, variance)
 
     @classmethod
     def zeros(cls, layout: TallyLayout) -> Tally:

@@ -96,7 +96,7 @@ class Classification:
         """Return loss, accuracy, balanced accuracy, AUC (macro over classes), and for two classes the clinic's four."""
         confusion = np.clip(tally.arrays["confusion"], 0, None)
         count = confusion.sum()
-        curves = [roc.curve(histogram) for histogram in tally.arrays["scores"]]
+        curves = [roc.curve(scores, tally.variance) for scores in tally.arrays["scores"]]
         figures = {
             "loss": _ratio(float(tally.arrays["log_loss"][0]) * LOSS_CEILING, count),
             "accuracy": _ratio(np.trace(confusion), count),
@@ -110,7 +110,8 @@ class Classification:
     def curves(self, tally: Tally) -> dict[str, Any]:
         """Return ROC curves by class and the confusion matrix."""
         pairs = zip(self.scored, tally.arrays["scores"], strict=True)
-        drawn = {self.names[name]: roc.curve(histogram).to_json() for name, histogram in pairs}
+        noise = tally.variance
+        drawn = {self.names[name]: roc.curve(scores, noise).to_json() for name, scores in pairs}
         return {"roc": drawn, "confusion": np.clip(tally.arrays["confusion"], 0, None).tolist()}
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from common.errors import StudyError
 from common.privacy.bookkeeping.dense_layers import matrix
 from common.privacy.bookkeeping.gradients import Formed, Rows, UnitGradient, widened
-from common.privacy.bookkeeping.tape import Gradients, Tape, Watched
+from common.privacy.bookkeeping.tape import Gradients, Read, Tape, Watched
 from common.privacy.bookkeeping.units import Units
 
 _PARTS = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
@@ -108,8 +108,8 @@ def _once(tape: Tape, name: str, layer: nn.MultiheadAttention, x: torch.Tensor) 
     """Self-attention: one product with all three projections."""
     out = functional.linear(x, layer.in_proj_weight, layer.in_proj_bias)
 
-    def rule(_: nn.Module, read: torch.Tensor, grad: torch.Tensor, units: Units) -> Gradients:
-        found = {"in_proj_weight": matrix(read, grad, units)}
+    def rule(_: nn.Module, read: Read, grad: torch.Tensor, units: Units) -> Gradients:
+        found = {"in_proj_weight": matrix(read.values, grad, units)}
         return found | _bias(layer, [grad], units)
 
     return tape.record(Watched(name, layer, rule), x, out)
@@ -125,8 +125,8 @@ def _apart(
     arrived: dict[int, tuple[UnitGradient, torch.Tensor]] = {}
 
     def rule(place: int) -> Callable[..., Gradients]:
-        def take(_: nn.Module, read: torch.Tensor, grad: torch.Tensor, units: Units) -> Gradients:
-            arrived[place] = (matrix(read, grad, units), grad)
+        def take(_: nn.Module, read: Read, grad: torch.Tensor, units: Units) -> Gradients:
+            arrived[place] = (matrix(read.values, grad, units), grad)
             if len(arrived) < 3:
                 return {}
             parts = tuple(arrived[n][0] for n in range(3))

@@ -9,19 +9,23 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from common.privacy.bookkeeping.gradients import Formed, UnitGradient, product, widened
+from common.privacy.bookkeeping.gradients import (
+    Factored,
+    Formed,
+    UnitGradient,
+    factors_pay,
+    widened,
+)
+from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
-
-_SMALL = 64
-"""Pixels of a unit's maps up to which 1×1 convolutions are treated as matrices."""
 
 
 def convolution(
-    layer: nn.Module, inputs: torch.Tensor, grad: torch.Tensor, units: Units
+    layer: nn.Module, read: Read, grad: torch.Tensor, units: Units
 ) -> dict[str, UnitGradient]:
     """Gradients of a convolution: inputs `[B, I, ...]`, output gradients `[B, O, ...]`."""
     conv = cast(_ConvNd, layer)
-    x, g = _padded(conv, widened(inputs)), widened(grad)
+    x, g = _padded(conv, widened(read.values)), widened(grad)
     found: dict[str, UnitGradient] = {}
     if conv.bias is not None:
         found["bias"] = Formed(units.sum(g.flatten(2).sum(2) if g.ndim > 2 else g))
@@ -30,9 +34,10 @@ def convolution(
 
 
 def _weight(conv: _ConvNd, x: torch.Tensor, g: torch.Tensor, units: Units) -> UnitGradient:
-    if _is_matrix(conv) and g[0, 0].numel() * units.rows <= _SMALL * units.count:
-        pixels = [t.flatten(2).transpose(1, 2) for t in (x, g)]
-        return product(pixels[0], pixels[1], units, tuple(conv.weight.shape))
+    pixels, high, wide = g[0, 0].numel(), *conv.weight.shape[:2]
+    if _is_matrix(conv) and factors_pay(pixels, wide, high, units):
+        rows = [t.flatten(2).transpose(1, 2) for t in (x, g)]
+        return Factored(rows[0], rows[1], units, tuple(conv.weight.shape))
     if x.device.type != "cpu" and units.each:
         return Formed(_grouped(conv, x, g, units))
     return _one_by_one(conv, x, g, units)
@@ -95,5 +100,5 @@ def _padded(conv: _ConvNd, x: torch.Tensor) -> torch.Tensor:
 def _is_matrix(conv: _ConvNd) -> bool:
     """Whether every output pixel is a matrix times one input pixel."""
     ones = {*conv.kernel_size, *conv.stride, conv.groups} == {1}
-    no_padding = _pads_first(conv) or set(conv.padding) == {0}
-    return ones and no_padding and not isinstance(conv, _ConvTransposeNd)
+    padded = not _pads_first(conv) and set(conv.padding) != {0}
+    return ones and not padded and not isinstance(conv, _ConvTransposeNd)

@@ -8,15 +8,16 @@ import torch
 from torch import nn
 
 from common.privacy.bookkeeping.gradients import Formed, Scattered, UnitGradient, product, widened
+from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
 
 
 def linear(
-    layer: nn.Module, inputs: torch.Tensor, grad: torch.Tensor, units: Units
+    layer: nn.Module, read: Read, grad: torch.Tensor, units: Units
 ) -> dict[str, UnitGradient]:
     """Gradients of `nn.Linear`: inputs `[B, ..., D]`, output gradients `[B, ..., O]`."""
     dense = cast(nn.Linear, layer)
-    found = {"weight": matrix(inputs, grad, units)}
+    found = {"weight": matrix(read.values, grad, units)}
     if dense.bias is not None:
         found["bias"] = Formed(units.sum(_rows(widened(grad)).sum(1)))
     return found
@@ -29,10 +30,10 @@ def matrix(inputs: torch.Tensor, grad: torch.Tensor, units: Units) -> UnitGradie
 
 
 def embedding(
-    layer: nn.Module, places: torch.Tensor, grad: torch.Tensor, units: Units
+    layer: nn.Module, read: Read, grad: torch.Tensor, units: Units
 ) -> dict[str, UnitGradient]:
     """Gradients of `nn.Embedding`: places `[B, ...]` of integers, output gradients `[B, ..., O]`."""
-    table = cast(nn.Embedding, layer)
+    table, places = cast(nn.Embedding, layer), read.values
     g = widened(grad).reshape(len(places), -1, table.embedding_dim)
     flat = places.reshape(len(places), -1)
     if table.padding_idx is not None:

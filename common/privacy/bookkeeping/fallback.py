@@ -13,11 +13,12 @@ from torch.func import functional_call, grad, vmap
 
 from common.errors import StudyError
 from common.privacy.bookkeeping.gradients import Formed, UnitGradient
+from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
 
 
 def by_vmap(
-    layer: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor, units: Units
+    layer: nn.Module, read: Read, gradient: torch.Tensor, units: Units
 ) -> dict[str, UnitGradient]:
     """Gradients of all weights inside `layer`, by their dotted names in it."""
     weights = {name: p.detach() for name, p in layer.named_parameters() if p.requires_grad}
@@ -29,7 +30,7 @@ def by_vmap(
         return (output * slope[None]).sum()
 
     try:
-        each = vmap(grad(product), in_dims=(None, 0, 0))(weights, inputs, gradient)
+        each = vmap(grad(product), in_dims=(None, 0, 0))(weights, read.values, gradient)
     except (RuntimeError, NotImplementedError) as error:
         raise StudyError(
             f"Layer '{type(layer).__name__}' has weights of its own and cannot be run sample by sample "

@@ -77,7 +77,7 @@ def install(tape: Tape, name: str, layer: nn.RNNBase) -> Callable[[], None]:
     def forward(inputs: Any, hx: Any = None) -> Any:
         if not tape.recording:
             return own(inputs, hx)
-        with torch.autocast(layer.weight_ih_l0.device.type, enabled=False):
+        with torch.autocast(next(layer.parameters()).device.type, enabled=False):
             return _run(tape, name, layer, inputs, hx)
 
     layer.forward = forward

@@ -13,8 +13,23 @@ from common.privacy.bookkeeping.gradients import UnitGradient
 from common.privacy.bookkeeping.units import Units
 
 Gradients = Mapping[str, UnitGradient]
-Rule = Callable[[nn.Module, torch.Tensor, torch.Tensor, Units], Gradients]
-"""From a layer, what it read `[B, ...]`, its output gradient `[B, ...]` and the units: gradients by parameter name."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a layer read, and what its forward pass worked out.
+
+    Attributes:
+        values: `[B, ...]`.
+        node: its step in PyTorch's graph, which keeps such things as the means of a norm.
+    """
+
+    values: torch.Tensor
+    node: object = None
+
+
+Rule = Callable[[nn.Module, Read, torch.Tensor, Units], Gradients]
+"""From a layer, what it read, its output gradient `[B, ...]` and the units: gradients by parameter name."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +103,11 @@ class Tape:
             raise _unusual(watched, "its first dimension is not that of the samples")
         if not output.requires_grad:
             return output
-        kept, version = read.detach(), read._version
+        kept, version = Read(read.detach(), output.grad_fn), read._version
         self.read_bytes += read.nbytes + output.nbytes
 
         def arrived(grad: torch.Tensor) -> None:
-            if kept._version != version:
+            if kept.values._version != version:
                 raise _unusual(watched, "what it read was overwritten in place afterwards")
             self.busy = True  # a rule may run its layer again, which is no news
             try:
