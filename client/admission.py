@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from client.guard.book import Charge
-from client.guard.budget import Budget, spent
+from client.guard.budget import Budget, sharing, spent
 from client.site import Site
 from common.errors import BudgetError, PolicyError
 from common.study import Study
@@ -61,15 +61,16 @@ def check_whole_cost(
 
     Args:
         budget: the site's limit, at the site's δ.
-        charges: what the site's patients have spent, on any study.
-        planned: the whole of this study; what it has spent already is not counted twice.
+        charges: what the site's patients have spent, on any study; other populations' charges are left out.
+        planned: the whole of this study, of one population; what it has spent already is not counted twice.
         where: for the message.
 
     Raises:
         BudgetError: with what is spent, what the study needs and the limit.
     """
     mine = {charge.fingerprint for charge in planned}
-    others = [charge for charge in charges if charge.fingerprint not in mine]
+    touched = sharing(charges, planned[0].population)
+    others = [charge for charge in touched if charge.fingerprint not in mine]
     whole = spent([*others, *planned], budget.delta)
     if not budget.exceeded_by(whole):
         return

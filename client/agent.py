@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from client.admission import admit, check_whole_cost
+from client.claims import use_data
 from client.data.cohort import Cohort
 from client.data.prepare import prepare
+from client.guard import anchor
 from client.guard.book import Charge, Reservation
 from client.guard.budget import spent
 from client.guard.egress import Parcel, inspect
 from client.guard.ledger import AlreadySettled, Ledger
+from client.guard.sources import DataSource
 from client.guard.spool import Spool
 from client.messages import Request
 from client.randomness import Randomness
@@ -56,6 +59,11 @@ class Folders:
     state: Path
     cache: Path | None = None
 
+    @property
+    def anchors(self) -> tuple[Path, Path]:
+        """Where the ledger's newest entry is remembered: beside it for all studies, and apart from it for this one."""
+        return self.ledger.with_name(f".{self.ledger.name}.head"), self.state / anchor.FILE
+
 
 class Agent:
     """One site in one study.
@@ -67,6 +75,7 @@ class Agent:
         secret: the site's secret, which keys pseudonyms and the split.
         randomness: the site's generator.
         watch: makes the `Progress` of a round; the round's number is its argument.
+        simulated: the site is played by a simulation, which claims no data for its ledger; fixed randomness means so.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class Agent:
         secret: bytes,
         randomness: Randomness,
         watch: Callable[[int], Progress] | None = None,
+        simulated: bool = False,
     ) -> None:
         self.site = site
         self.study = study
@@ -85,7 +95,10 @@ class Agent:
         self.randomness = randomness
         self.watch = watch or (lambda _: Silent())
         self._secret = secret
-        self.ledger = Ledger(folders.ledger, site=site.name, population=site.name)
+        fixed = randomness.origin == "fixed"
+        self.simulated = simulated or fixed
+        anchors = () if fixed else folders.anchors
+        self.ledger = Ledger(folders.ledger, site=site.name, population=site.name, anchors=anchors)
         self.spool = Spool(folders.state / "spool")
         self.refusals = Refusals(folders.state)
         self._one_at_a_time = threading.RLock()
@@ -116,6 +129,11 @@ class Agent:
         return plan_site(self.study, self.declared_patients) if self.study.privacy.enabled else None
 
     @lazy
+    def source(self) -> DataSource:
+        """The data that the study uses, claimed for the ledger and noted in it."""
+        return use_data(self.site, self.study.data, self.ledger, simulated=self.simulated)
+
+    @lazy
     def terms(self) -> Terms:
         """The terms on which the site takes part."""
         return Terms(
@@ -125,6 +143,7 @@ class Agent:
             tally_bound=self.space.task.tally_bound,
             split_id=self.cohort.split_id,
             randomness=self.randomness,
+            population=self.site.population(self.study.data),
         )
 
     @property
@@ -151,6 +170,7 @@ class Agent:
         if planned:
             where = f"{self.site.file}, [policy]"
             check_whole_cost(self.terms.budget, self.ledger.charges(), planned, where=where)
+        self._claim_data()
         self.ledger.record_policy(self.site.policy.model_dump(mode="json"))
         self._status().write()
         return Introduction(
@@ -166,6 +186,7 @@ class Agent:
         with self._one_at_a_time:
             self._check_policy()
             request.check(self.study, self.space.layout, self.site.name)
+            self._claim_data()
             return self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
@@ -235,6 +256,7 @@ class Agent:
             delta=self.study.privacy.delta,
             randomness=self.randomness.origin,
             budget=self.terms.limit(role, event),
+            population=self.terms.population,
         )
 
     def _make(self, request: Request) -> Parcel:
@@ -272,6 +294,10 @@ class Agent:
         """What the policy rules out stays out, whether or not the coordinator asked for a description first."""
         admit(self.site, self.study)
         self._check_patients()
+
+    def _claim_data(self) -> None:
+        """Once in an agent's life, before it spends anything."""
+        _ = self.source
 
     def _check_patients(self) -> None:
         least = self.site.policy.min_patients

@@ -127,6 +127,11 @@ class Site:
             self._problem(spec, of_kind), where=str(self.file), fix=self._choices(spec)
         )
 
+    def population(self, spec: Wanted) -> str:
+        """Return the population of a study's patients; empty: the whole site, which the site's own name means, too."""
+        named = self.dataset(spec).population
+        return "" if named in (None, self.name) else str(named)
+
     def _problem(self, spec: Wanted, of_kind: list[str]) -> str:
         if spec.dataset is None:
             found = f"{len(of_kind)} data sets" if of_kind else "no data set"

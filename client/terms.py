@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from client.guard.book import Charge
+from client.guard.book import WHOLE_SITE, Charge
 from client.guard.budget import Budget, Limits, StudyBudget
 from client.messages import Request
 from client.randomness import Randomness
@@ -25,6 +25,7 @@ class Terms:
         tally_bound: the most that one unit adds to the tally, as an L2 norm.
         split_id: how training and held-out patients were told apart.
         randomness: the site's generator.
+        population: the patients who share the budget; empty: the whole site.
     """
 
     study: Study
@@ -33,6 +34,7 @@ class Terms:
     tally_bound: float
     split_id: str
     randomness: Randomness
+    population: str = WHOLE_SITE
 
     @property
     def budget(self) -> Budget:
@@ -97,4 +99,5 @@ class Terms:
             delta=self.study.privacy.delta,
             randomness=self.randomness.origin,
             settled=False,
+            population=self.population,
         )

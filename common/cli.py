@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from common import plugins
-from common.errors import ConsiliumError, MachineError
+from common.commands import group_of
+from common.errors import ConsiliumError
 
 
 def _version(wanted: bool) -> None:
@@ -22,6 +22,7 @@ def _version(wanted: bool) -> None:
 def build() -> typer.Typer:
     """Return the command with every sub-command that is installed."""
     app = typer.Typer(
+        cls=group_of("commands"),
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -37,29 +38,7 @@ def build() -> typer.Typer:
     ) -> None:
         pass
 
-    for name in sorted(plugins.registry("commands")):
-        command = _load(name)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
-        else:
-            app.command(name)(command)
     return app
-
-
-def _load(name: str) -> Any:
-    """Return a sub-command; one whose package is broken must not take the others with it."""
-    try:
-        return plugins.load("commands", name)
-    except ImportError as error:
-        problem = MachineError(
-            f"The command '{name}' cannot be loaded: {error}.", fix="Install its package again."
-        )
-
-        def broken() -> None:
-            raise problem
-
-        broken.__doc__ = "(cannot be loaded)"
-        return broken
 
 
 def main() -> None:

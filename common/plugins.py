@@ -1,7 +1,8 @@
 """Entry-point registries: tasks, models, algorithms, sources and commands are found by name, never imported upward.
 
 Another package adds its own by declaring, in its `pyproject.toml`, an entry point in one of the groups
-`consilium.tasks`, `consilium.models`, `consilium.algorithms`, `consilium.sources`, `consilium.commands`.
+`consilium.tasks`, `consilium.models`, `consilium.algorithms`, `consilium.sources`, `consilium.commands`,
+`consilium.audits`, `consilium.finders`.
 """
 
 from __future__ import annotations

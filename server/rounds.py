@@ -12,6 +12,7 @@ from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from common import witness
 from common.algorithms.base import Algorithm
 from common.errors import ConsiliumError, SitesError
 from common.privacy.plan import evaluated_rounds, plan_site
@@ -29,6 +30,7 @@ from common.wire import (
     strategy_view,
     to_array_record,
 )
+from common.witness import Witnessed
 from server import checkpoint
 from server.checkpoint import Checkpoint
 from server.members import ChosenNodes, Member, choose, why
@@ -150,6 +152,7 @@ class Rounds:
             sent = [asked[member.node] for member in wave]
             came = self.grid.send_and_receive(sent, timeout=left)
             self._take(replies, wave, came, training=training)
+            self._witness(replies, wave, round_)
             if training and len(chosen) > WAVE and self.algorithm.averages:
                 fold(replies.messages)
         self._check_enough(chosen, replies, round_)
@@ -169,6 +172,17 @@ class Rounds:
                 replies.answers[member.name] = replace(answer, weights=None)
             except ConsiliumError as error:
                 replies.failures[member.name] = error.what
+
+    def _witness(self, replies: Replies, wave: list[Member], round_: int) -> None:
+        """Keep the heads of the sites' ledgers, whatever becomes of the round."""
+        heard = [member.name for member in wave if member.name in replies.answers]
+        witness.append(
+            self.folder.path,
+            [
+                Witnessed(name, round_, replies.answers[name].ledger_head, replies.sizes[name])
+                for name in heard
+            ],
+        )
 
     def _read(self, reply: Message | None, member: Member, training: bool) -> Answer:
         """Return what a site said; whatever is wrong with it is the site's failure, by name."""
@@ -216,10 +230,18 @@ class Rounds:
         """Return the tallies in the replies, by site."""
         layout = self.task.tally_layout
         return {
-            name: Tally.from_flat(answer.tally, layout)
+            name: Tally.from_flat(answer.tally, layout, self._variance(name))
             for name, answer in replies.answers.items()
             if answer.tally is not None
         }
+
+    def _variance(self, name: str) -> float:
+        """Return the variance of the noise on a site's statistics, which follows from public numbers."""
+        member = next(member for member in self.members if member.name == name)
+        if member.statistics != "noisy" or not self.study.privacy.enabled:
+            return 0.0
+        plan = plan_site(self.study, member.declared_patients)
+        return (plan.evaluation_noise * self.task.tally_bound) ** 2
 
     def _keep(self, round_: int, weights: Vector) -> None:
         point = Checkpoint(round_, weights, self.algorithm.save(self.strategy))

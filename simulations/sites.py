@@ -99,6 +99,7 @@ class SimulatedSites:
             secret=self._secret(site.name),
             randomness=Randomness(self.seed),
             watch=None if watch is None else lambda round_: watch(site.name, round_),
+            simulated=True,
         )
 
     def _secret(self, name: str) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from client.audit.ledger_report import ADJACENCY, AuditReport, LedgerReport, Release, StudySpend
+from client.audit.ledger_report import ADJACENCY, AuditReport, LedgerReport
+from client.audit.ledger_spend import Release, StudySpend
 from common.privacy.accountants import Epsilons
 
 
@@ -35,7 +36,11 @@ def _ledger(one: LedgerReport) -> dict[str, Any]:
         "studies": [_study(study) for study in one.studies],
         "total": None
         if one.total is None
-        else {"delta": one.delta, "epsilon": _epsilons(one.total)},
+        else {"delta": one.delta, "epsilon": _epsilons(one.total, one.replaced)},
+        "populations": [
+            {"name": each.name, "charges": each.charges, "epsilon": _number(each.epsilon)}
+            for each in one.populations
+        ],
         "budget": _budget(one),
         "unprotected": [_release(what) for what in one.unprotected],
         "declared_public": [_release(what) for what in one.declared_public],
@@ -63,7 +68,7 @@ def _study(spend: StudySpend) -> dict[str, Any]:
         "rounds": spend.rounds,
         "events": events,
         "delta": spend.delta,
-        "epsilon": _epsilons(spend.epsilon),
+        "epsilon": _epsilons(spend.epsilon, spend.replaced),
         "randomness": spend.randomness,
     }
 
@@ -79,12 +84,14 @@ def _release(what: Release) -> dict[str, Any]:
     return {"study": what.study, "what": what.what, "releases": what.releases}
 
 
-def _epsilons(value: Epsilons) -> dict[str, float | str | None]:
+def _epsilons(value: Epsilons, replaced: float | None) -> dict[str, float | str | None]:
     figures: dict[str, float | str | None] = {
         "pld": _number(value.pld),
         "prv": None if value.prv is None else _number(value.prv),
         "rdp": _number(value.rdp),
     }
+    if replaced is not None:
+        figures["pld_replace_one"] = _number(replaced)
     return {**figures, "prv_note": value.prv_note} if value.prv_note else figures
 
 

@@ -6,64 +6,46 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from client.guard.book import Book, Charge, split_group
-from client.guard.budget import Budget, spent, worst_cases
+from client.audit.document import EXIT_CODES, Verdict, worst
+from client.audit.doubled import contradictions
+from client.audit.ledger_spend import (
+    NOTHING,
+    PopulationSpend,
+    Release,
+    StudySpend,
+    epsilons,
+    populations,
+    releases,
+    replaced,
+    studies,
+)
+from client.audit.notes import ADJACENCY
+from client.guard.book import Book, Charge
+from client.guard.budget import Budget, spent
 from client.guard.chain import Chain, Verified
 from common.errors import StudyError
-from common.privacy.accountants import Epsilons, epsilon
-from common.privacy.events import GaussianEvent, UnprotectedEvent
+from common.privacy.accountants import Epsilons
 
-ADJACENCY = "add/remove one patient"
-Verdict = Literal["sound", "over budget", "tampered"]
-EXIT_CODES: Mapping[Verdict, int] = {"sound": 0, "over budget": 3, "tampered": 4}
-_NOTHING = Epsilons(0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """All steps of one mechanism in a study; the unsettled ones are counted in `steps`, too."""
-
-    role: str
-    event: GaussianEvent
-    steps: int
-    unsettled_steps: int
-
-
-@dataclass(frozen=True)
-class Release:
-    """What left without noise in a study, and how often."""
-
-    study: str
-    what: str
-    releases: int
-
-
-@dataclass(frozen=True)
-class StudySpend:
-    """What one study has cost the patient who spent most in it.
-
-    Attributes:
-        study, fingerprint: the study.
-        rounds: how many different rounds were charged.
-        events: its mechanisms.
-        delta, epsilon: ε by three accountants at this δ.
-        randomness: "system", "fixed" (simulation only) or "mixed".
-    """
-
-    study: str
-    fingerprint: str
-    rounds: int
-    events: tuple[Steps, ...]
-    delta: float
-    epsilon: Epsilons
-    randomness: str
+__all__ = ["ADJACENCY", "AuditReport", "LedgerReport", "audit", "find_ledgers"]
 
 
 @dataclass(frozen=True)
 class LedgerReport:
-    """One ledger. The figures of one that does not hold together prove nothing, so it has none."""
+    """One ledger. The figures of one that does not hold together prove nothing, so it has none.
+
+    Attributes:
+        path, chain: the file, and whether it holds together.
+        site, population: whose it is.
+        studies: what each study cost.
+        delta, total: ε of everything, of the patient who spent most, at this δ.
+        replaced: the same by PLD for replacing one patient, where that was asked for.
+        populations: the same by named population; empty where all charges are to the whole site.
+        budget, exceeded: the policy recorded last, and whether it is kept.
+        unprotected, declared_public: what left without noise.
+        charges: as they were made, oldest first.
+        notes: what a reader has to know.
+    """
 
     path: Path
     chain: Verified
@@ -72,10 +54,13 @@ class LedgerReport:
     studies: tuple[StudySpend, ...] = ()
     delta: float | None = None
     total: Epsilons | None = None
+    replaced: float | None = None
     budget: Budget | None = None
     exceeded: bool = False
     unprotected: tuple[Release, ...] = ()
     declared_public: tuple[Release, ...] = ()
+    populations: tuple[PopulationSpend, ...] = ()
+    charges: tuple[Charge, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -88,15 +73,23 @@ class LedgerReport:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All ledgers that were asked for; the worst decides."""
+    """All ledgers that were asked for; the worst decides.
+
+    Attributes:
+        ledgers: each of them.
+        notes: what a reader has to know, the contradictions first.
+        contradictions: ledgers that give the same patients two budgets, however sound each of them is.
+    """
 
     ledgers: tuple[LedgerReport, ...]
     notes: tuple[str, ...] = field(default=())
+    contradictions: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict."""
-        return max((each.verdict for each in self.ledgers), key=lambda one: EXIT_CODES[one])
+        """The worst verdict; ledgers that contradict each other prove nothing together."""
+        together: list[Verdict] = ["tampered"] if self.contradictions else []
+        return worst([*together, *(each.verdict for each in self.ledgers)])
 
     @property
     def exit_code(self) -> int:
@@ -104,12 +97,15 @@ class AuditReport:
         return EXIT_CODES[self.verdict]
 
 
-def audit(paths: Iterable[Path], delta: float | None = None) -> AuditReport:
+def audit(
+    paths: Iterable[Path], delta: float | None = None, *, replace_one: bool = False
+) -> AuditReport:
     """Verify and account all ledgers under `paths`.
 
     Args:
         paths: ledger files, or folders that are searched for `*.ledger`.
         delta: δ of the figures; None takes each study's own, and the policy's for the total.
+        replace_one: also account for replacing one patient.
 
     Raises:
         StudyError: a path does not exist or holds no ledger, or δ is not in (0, 1).
@@ -119,19 +115,24 @@ def audit(paths: Iterable[Path], delta: float | None = None) -> AuditReport:
         raise StudyError(
             f"Expected --delta to be above 0 and below 1, not {delta}.", where="--delta"
         )
-    ledgers = tuple(audit_ledger(path, delta) for path in find_ledgers(paths))
-    populations = Counter(one.population for one in ledgers if one.population)
+    books = [(path, *_read(path)) for path in find_ledgers(paths)]
+    ledgers = tuple(
+        _accounted(path, chain, book, delta, replace_one) for path, chain, book in books
+    )
+    owners = Counter(one.population for one in ledgers if one.population)
     shared = [
         f"Population '{name}' has {count} ledgers here; what they say is not added up."
-        for name, count in populations.items()
+        for name, count in owners.items()
         if count > 1
     ]
-    return AuditReport(ledgers, tuple(shared))
+    sound = [(path, book) for path, chain, book in books if chain.intact]
+    doubled = tuple(contradictions(sound))
+    return AuditReport(ledgers, (*doubled, *shared), doubled)
 
 
 def find_ledgers(paths: Iterable[Path]) -> list[Path]:
     """The ledger files that `paths` name or contain, each once."""
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         files = sorted(_place(path).rglob("*.ledger")) if path.is_dir() else [path]
         files = [file for file in files if file.is_file()]
@@ -142,8 +143,9 @@ def find_ledgers(paths: Iterable[Path]) -> list[Path]:
                 where=str(path),
                 fix="Name a ledger file, or a folder that has <site>.ledger files.",
             )
-        found.update(dict.fromkeys(files))
-    return list(found)
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
 
 
 def _place(folder: Path) -> Path:
@@ -152,10 +154,14 @@ def _place(folder: Path) -> Path:
     return own if own.is_dir() else folder
 
 
-def audit_ledger(path: Path, delta: float | None = None) -> LedgerReport:
-    """Verify one ledger and account what it holds."""
+def _read(path: Path) -> tuple[Verified, Book]:
     book = Book()
-    chain = Chain(path, writable=False).verify(book.apply)
+    return Chain(path, writable=False).verify(book.apply), book
+
+
+def _accounted(
+    path: Path, chain: Verified, book: Book, delta: float | None, replace_one: bool
+) -> LedgerReport:
     if not chain.intact:
         return LedgerReport(path, chain, book.site, book.population)
     charges, budget = book.charges(), _budget(book.policy)
@@ -165,71 +171,18 @@ def audit_ledger(path: Path, delta: float | None = None) -> LedgerReport:
         chain,
         site=book.site,
         population=book.population,
-        studies=_studies(charges, delta),
+        studies=studies(charges, delta, replace_one),
         delta=total_delta,
-        total=epsilons(charges, total_delta) if total_delta else _NOTHING,
+        total=epsilons(charges, total_delta) if total_delta else NOTHING,
+        replaced=replaced(charges, total_delta) if replace_one and total_delta else None,
         budget=budget,
         exceeded=budget is not None and budget.exceeded_by(spent(charges, budget.delta)),
-        unprotected=_releases(charges, declared_public=False),
-        declared_public=_releases(charges, declared_public=True),
-        notes=tuple(_notes(charges, budget)),
+        unprotected=releases(charges, declared_public=False),
+        declared_public=releases(charges, declared_public=True),
+        populations=populations(charges, total_delta),
+        charges=tuple(charges),
+        notes=tuple(_notes(book, charges, budget)),
     )
-
-
-def epsilons(charges: Iterable[Charge], delta: float) -> Epsilons:
-    """ε of the patient who spent most, by each accountant."""
-    each = [epsilon(events, delta) for events in worst_cases(charges)]
-    if not each:
-        return _NOTHING
-    notes = "; ".join(dict.fromkeys(one.prv_note for one in each if one.prv_note))
-    known = [one.prv for one in each if one.prv is not None]
-    return Epsilons(
-        pld=max(one.pld for one in each),
-        prv=max(known) if len(known) == len(each) else None,
-        rdp=max(one.rdp for one in each),
-        prv_note=notes,
-    )
-
-
-def _studies(charges: Sequence[Charge], delta: float | None) -> tuple[StudySpend, ...]:
-    by_study: dict[tuple[str, str], list[Charge]] = {}
-    for charge in charges:
-        by_study.setdefault((charge.study, charge.fingerprint), []).append(charge)
-    return tuple(_study(mine, delta) for mine in by_study.values())
-
-
-def _study(mine: Sequence[Charge], delta: float | None) -> StudySpend:
-    at = delta or min(charge.delta for charge in mine)
-    origins = sorted({charge.randomness for charge in mine})
-    return StudySpend(
-        study=mine[0].study,
-        fingerprint=mine[0].fingerprint,
-        rounds=len({charge.round for charge in mine}),
-        events=_merged(mine),
-        delta=at,
-        epsilon=epsilons(mine, at),
-        randomness=origins[0] if len(origins) == 1 else "mixed",
-    )
-
-
-def _merged(charges: Iterable[Charge]) -> tuple[Steps, ...]:
-    steps: Counter[tuple[str, GaussianEvent]] = Counter()
-    unsettled: Counter[tuple[str, GaussianEvent]] = Counter()
-    for charge in charges:
-        if isinstance(charge.event, GaussianEvent):
-            key = (split_group(charge.group)[0], charge.event.with_steps(0))
-            steps[key] += charge.event.steps
-            unsettled[key] += 0 if charge.settled else charge.event.steps
-    return tuple(Steps(*key, steps=steps[key], unsettled_steps=unsettled[key]) for key in steps)
-
-
-def _releases(charges: Iterable[Charge], *, declared_public: bool) -> tuple[Release, ...]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for charge in charges:
-        event = charge.event
-        if isinstance(event, UnprotectedEvent) and event.declared_public == declared_public:
-            counts[charge.study, event.what] += event.releases
-    return tuple(Release(*key, releases=count) for key, count in counts.items() if count)
 
 
 def _budget(policy: Mapping[str, object] | None) -> Budget | None:
@@ -244,7 +197,9 @@ def _least_delta(charges: Iterable[Charge]) -> float | None:
     return min((charge.delta for charge in charges), default=None)
 
 
-def _notes(charges: Sequence[Charge], budget: Budget | None) -> Iterable[str]:
+def _notes(book: Book, charges: Sequence[Charge], budget: Budget | None) -> Iterable[str]:
+    if book.setbacks:
+        yield f"The clock was set back: {book.setbacks[0]}{_and_more(len(book.setbacks) - 1)}."
     if any(charge.randomness == "fixed" for charge in charges):
         yield "Fixed randomness: simulation only, gives no protection."
     open_ = sum(not charge.settled for charge in charges)
@@ -252,3 +207,7 @@ def _notes(charges: Sequence[Charge], budget: Budget | None) -> Iterable[str]:
         yield f"{open_} reservation(s) never settled, charged in full."
     if budget is None:
         yield "No policy with max_epsilon and delta is recorded: nothing to compare with."
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count else ""

@@ -42,9 +42,12 @@ class _Dataset(_Located):
 
     Attributes:
         declared_patients: the public, rounded number of patients; used as weight and as divisor.
+        population: patients who share a budget of their own, because they are in no other data set of the site but
+            those that name the same population; none: the whole site's.
     """
 
     declared_patients: int = Field(ge=1)
+    population: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")
 
 
 class TextFormat(_Table):

@@ -13,6 +13,8 @@ from typing import IO
 # Operating systems and viewers leave these beside the data.
 _IGNORED = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".consilium"}
 MAX_MEMBER_BYTES = 1 << 30
+CLAIM = ".consilium-claim"
+"""How the claims end that a ledger's agent writes beside the data."""
 _MAX_RATIO = 1100  # deflate cannot do better than about 1032
 
 
@@ -87,7 +89,8 @@ def _folder(folder: str, prefix: str, seen: set[tuple[int, int]], refuse: Refuse
 
 def is_ignored(name: str) -> bool:
     """Tell whether a name is a desktop's or an editor's leftover."""
-    return name.casefold() in _IGNORED or name.startswith("._")
+    small = name.casefold()
+    return small in _IGNORED or small.endswith(CLAIM) or name.startswith("._")
 
 
 def unpack(files: Iterator[File], refuse: Refuse = _skip) -> Iterator[File]:

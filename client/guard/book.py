@@ -1,4 +1,14 @@
-"""The ledger's entries, read in order: whose it is, what was reserved, and what became of it."""
+"""The ledger's entries, read in order: whose it is, what was reserved, and what became of it.
+
+| kind | body |
+|---|---|
+| `open` | site, population, schema |
+| `policy` | policy: the site's limits from here on |
+| `source` | a data set that is used: see `DataSource` |
+| `reserve` | key, study, fingerprint, round, group, event, delta, randomness; population, if a part of the site |
+| `settle` | key, steps, released (sha256 of what left, or null) |
+| `migrated` | from, to: schema versions |
+"""
 
 from __future__ import annotations
 
@@ -6,11 +16,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from client.guard.chain import ORIGIN, Entry
+from client.guard.clock import Setback, setback
+from client.guard.entries import Entry
+from client.guard.schema import ORIGIN
+from client.guard.sources import DataSource
 from common.errors import StudyError, TamperedError
 from common.privacy.events import Event, event_from_json
 
 Randomness = Literal["system", "fixed"]
+WHOLE_SITE = ""
+"""The population of everybody: what it is charged counts for every patient of the site."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,7 @@ class Reservation:
         event: the mechanism with the most steps that it may run.
         delta: the study's δ.
         randomness: "fixed" for simulations, which protect nobody.
+        population: the patients who share the budget.
     """
 
     seq: int
@@ -36,11 +52,13 @@ class Reservation:
     event: Event
     delta: float
     randomness: Randomness
+    population: str = WHOLE_SITE
 
     def terms(self) -> dict[str, Any]:
         """All but its number, as JSON values; what a retry must repeat."""
         names = ("key", "study", "fingerprint", "round", "group", "delta", "randomness")
-        return {**{name: getattr(self, name) for name in names}, "event": self.event.to_json()}
+        terms = {**{name: getattr(self, name) for name in names}, "event": self.event.to_json()}
+        return terms | ({"population": self.population} if self.population else {})
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,7 @@ class Charge:
     """What a reservation costs now: its actual steps, or the most it may run while it is open.
 
     Attributes:
-        study, fingerprint, round, group, delta, randomness: as in the reservation.
+        study, fingerprint, round, group, delta, randomness, population: as in the reservation.
         event: with the steps that count.
         settled: False while the reservation is open, or for ever after a crash.
     """
@@ -69,6 +87,7 @@ class Charge:
     delta: float
     randomness: Randomness
     settled: bool
+    population: str = WHOLE_SITE
 
 
 class Book:
@@ -76,16 +95,23 @@ class Book:
 
     Attributes:
         seq, head: number and hash of the last entry read.
+        identity: hash of the first entry, which no other ledger has.
         site, population: whose ledger it is; empty before the first entry.
         policy: the last recorded policy, or None.
+        sources: the data sets that were used, oldest first.
+        setbacks: where the clock went backwards; times are for people and never decide anything.
     """
 
     def __init__(self) -> None:
         self.seq = 0
         self.head = ORIGIN
+        self.identity = ORIGIN
         self.site = ""
         self.population = ""
         self.policy: Mapping[str, Any] | None = None
+        self.sources: list[DataSource] = []
+        self.setbacks: list[Setback] = []
+        self._at = ""
         self._reservations: dict[str, Reservation] = {}
         self._settlements: dict[str, Settlement] = {}
 
@@ -100,6 +126,8 @@ class Book:
             "policy": self._policy,
             "reserve": self._reserve,
             "settle": self._settle,
+            "source": self._source,
+            "migrated": self._migrated,
         }
         try:
             if (entry.kind == "open") != (entry.seq == 1):
@@ -110,7 +138,8 @@ class Book:
                 f"Entry {entry.seq} makes no sense in a ledger ({error}).",
                 fix="Keep the file as evidence and go back to a copy that verifies.",
             ) from error
-        self.seq, self.head = entry.seq, entry.hash
+        self.setbacks += setback(self._at, entry)
+        self.seq, self.head, self._at = entry.seq, entry.hash, entry.at
 
     def reservation(self, key: str) -> Reservation | None:
         """The reservation of a key."""
@@ -132,6 +161,7 @@ class Book:
     def _open(self, entry: Entry) -> None:
         self.site = _text(entry.body["site"])
         self.population = _text(entry.body["population"])
+        self.identity = entry.hash
 
     def _policy(self, entry: Entry) -> None:
         policy = entry.body["policy"]
@@ -144,6 +174,13 @@ class Book:
         if made.key in self._reservations:
             raise ValueError("a key is reserved once")
         self._reservations[made.key] = made
+
+    def _source(self, entry: Entry) -> None:
+        self.sources.append(DataSource.from_json(entry.body))
+
+    def _migrated(self, entry: Entry) -> None:
+        if not 1 <= entry.body["from"] < entry.body["to"]:
+            raise ValueError("a migration goes to a later version")
 
     def _settle(self, entry: Entry) -> None:
         key, steps, released = (entry.body[name] for name in ("key", "steps", "released"))
@@ -175,6 +212,7 @@ def reservation_from(entry: Entry) -> Reservation:
         event=event_from_json(body["event"]),
         delta=body["delta"],
         randomness=body["randomness"],
+        population=_text(body["population"]) if "population" in body else WHOLE_SITE,
     )
 
 
@@ -189,6 +227,7 @@ def charge_for(made: Reservation, steps: int | None) -> Charge:
         delta=made.delta,
         randomness=made.randomness,
         settled=steps is not None,
+        population=made.population,
     )
 
 

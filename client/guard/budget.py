@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from client.guard.book import Charge, require_delta, split_group
+from client.guard.book import WHOLE_SITE, Charge, require_delta, split_group
 from common.errors import BudgetError, StudyError
 from common.privacy.accountants import epsilon_pld
 from common.privacy.events import Event
@@ -16,7 +16,7 @@ _ROUNDING = 1e-9  # of one ε: below every accountant's own error
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit on (ε, δ) per patient over everything that the population ever joins.
+    """A limit on (ε, δ) per patient over everything that the patient's population ever joins.
 
     Attributes:
         max_epsilon: the limit on ε, by PLD, add/remove one patient.
@@ -44,7 +44,7 @@ class Budget:
         Raises:
             BudgetError: with what was spent, what was asked and the limit.
         """
-        before = list(charges)
+        before = sharing(charges, asked.population)
         after = spent([*before, asked], self.delta)
         if not self.exceeded_by(after) or worst_cases([asked]) == []:
             return
@@ -117,8 +117,29 @@ def spent(charges: Iterable[Charge], delta: float) -> float:
     return max((epsilon_pld(events, delta) for events in worst_cases(charges)), default=0.0)
 
 
+def sharing(charges: Iterable[Charge], population: str) -> list[Charge]:
+    """The charges that touch the patients of a population: its own and the whole site's, which touch everybody.
+
+    Of the whole site these are all charges.
+    """
+    counted = (population, WHOLE_SITE)
+    return [each for each in charges if population == WHOLE_SITE or each.population in counted]
+
+
 def worst_cases(charges: Iterable[Charge]) -> list[Sequence[Event]]:
     """The lists of events that one patient may have been in; the worst of them is what counts.
+
+    A patient is in one population at most, as the site declares, and in the whole site.
+    """
+    every = list(charges)
+    parts = sorted({each.population for each in every} - {WHOLE_SITE})
+    if not parts:
+        return _in_one_population(every)
+    return [case for part in parts for case in _in_one_population(sharing(every, part))]
+
+
+def _in_one_population(charges: Iterable[Charge]) -> list[Sequence[Event]]:
+    """As `worst_cases`, of patients who all share one budget.
 
     Within one split a patient is a training or a test patient. With several splits one patient may
     be both, so everything composes.

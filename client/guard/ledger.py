@@ -10,6 +10,9 @@ The rules that make it safe against a crash at any moment:
 Between 1 and 3 nothing has left, so a retry under the same key continues the same reservation.
 After 3 a retry re-sends the very same bytes (`AlreadySettled` asks for it) or is a new charge under
 a new key. A reservation that is never settled stays charged in full.
+
+One file serves all populations of a site, because a charge to the whole site counts for each of
+them: in files of their own they would not know of it.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ import json
 import math
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from client.guard.anchor import Anchor
 from client.guard.book import (
+    WHOLE_SITE,
     Book,
     Charge,
     Randomness,
@@ -33,7 +38,10 @@ from client.guard.book import (
     reservation_from,
     split_group,
 )
-from client.guard.chain import ORIGIN, SCHEMA_VERSION, Chain, Entry, Writer, canonical
+from client.guard.chain import Chain
+from client.guard.entries import Entry, Writer, canonical
+from client.guard.schema import ORIGIN, SCHEMA_VERSION
+from client.guard.sources import DataSource, require_population
 from common.errors import BudgetError, ConsiliumError, StudyError, TamperedError
 from common.privacy.events import Event
 
@@ -66,27 +74,33 @@ class Limit(Protocol):
 
 
 class Ledger:
-    """The ledger of one population of patients, by default the whole site.
+    """The ledger of a site.
 
     Args:
         path: its file, made (readable by its owner only) when it does not exist.
         site: the site's name.
-        population: the patients who share the budget.
+        population: everybody whom it is about: the whole site. Charges may name a part of it.
+        anchors: files that remember the newest settlement outside the ledger; see `Anchor`.
 
     Raises:
         StudyError: the file is the ledger of another site or population.
-        TamperedError: the file does not hold together.
+        TamperedError: the file does not hold together, or is older than an anchor.
         MachineError: the file cannot be used now.
     """
 
-    def __init__(self, path: Path, site: str, population: str) -> None:
+    def __init__(
+        self, path: Path, site: str, population: str, anchors: Sequence[Path] = ()
+    ) -> None:
         self.path = path
         self._chain = Chain(path)
         self._book = Book()
         self._lock = threading.RLock()
+        self._anchor = Anchor(anchors)
+        self._anchor.check(self._chain)  # before a missing ledger could be made anew
         self._chain.create(
             "open", {"site": site, "population": population, "schema": SCHEMA_VERSION}
         )
+        self._chain.check_pages()
         book = self._refreshed()
         if (book.site, book.population) != (site, population):
             raise StudyError(
@@ -108,6 +122,27 @@ class Ledger:
             if self._refreshed().policy != plain:
                 self._write(change)
 
+    @property
+    def identity(self) -> str:
+        """Hash of the first entry; no other ledger has it, wherever this one is moved."""
+        return self._book.identity
+
+    def record_source(self, source: DataSource) -> None:
+        """Note which data are used, when that differs from what was noted last for the data set.
+
+        Raises:
+            BudgetError: the data's patients were charged as another population before.
+        """
+
+        def change(book: Book, writer: Writer) -> None:
+            require_population(book.sources, source)
+            if not _noted(book, source):
+                writer.append("source", source.to_json())
+
+        with self._lock:
+            if not _noted(self._refreshed(), source):
+                self._write(change)
+
     def reserve(
         self,
         key: str,
@@ -120,6 +155,7 @@ class Ledger:
         delta: float,
         randomness: Randomness,
         budget: Limit | None = None,
+        population: str = WHOLE_SITE,
     ) -> Reservation:
         """Charge the most that a release may cost; nothing is written unless the budget allows it.
 
@@ -135,6 +171,7 @@ class Ledger:
             delta: the study's δ.
             randomness: `SecureRandom.origin` of the noise and the sampling.
             budget: what may refuse; None charges without asking.
+            population: the patients who share the budget, where that is not the whole site.
 
         Raises:
             BudgetError: the budget refuses, or the key is open on other terms.
@@ -143,7 +180,7 @@ class Ledger:
         require_delta(delta)
         split_group(group)
         wanted = Reservation(
-            0, key, study, fingerprint, round, group, event, float(delta), randomness
+            0, key, study, fingerprint, round, group, event, float(delta), randomness, population
         )
 
         def change(book: Book, writer: Writer) -> Reservation:
@@ -158,6 +195,9 @@ class Ledger:
 
     def settle(self, reservation: Reservation, *, steps: int, released: str | None) -> None:
         """Replace a reservation's maximum by what ran; to be called before anything leaves.
+
+        Whoever stops early settles the steps that ran, and then nothing more may leave under the
+        key: it is settled once.
 
         Args:
             reservation: from `reserve`.
@@ -182,7 +222,9 @@ class Ledger:
             body = {"key": reservation.key, "steps": steps, "released": released}
             writer.append("settle", body)
 
-        self._write(change)
+        with self._lock:
+            self._write(change)
+            self._anchor.keep(self._book.seq, self._book.head)
 
     def charges(self) -> list[Charge]:
         """All charges, oldest first; open reservations count in full."""
@@ -222,6 +264,12 @@ class Ledger:
                 fix="Keep the file as evidence and go back to a copy that verifies.",
             )
         return self._book
+
+
+def _noted(book: Book, source: DataSource) -> bool:
+    """Whether the newest entry of the data set says the same."""
+    latest = [each for each in book.sources if each.dataset == source.dataset][-1:]
+    return latest == [source]
 
 
 def _again(made: Reservation, end: Settlement | None, wanted: Reservation) -> Reservation:

@@ -50,6 +50,8 @@ def translated(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise _from_sqlite(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite quotes damaged text, which Python then cannot read
+        raise _damaged("its text is not UTF-8", path) from error
     except OSError as error:
         raise _from_system(error, path) from error
 
@@ -60,8 +62,12 @@ def _from_sqlite(error: sqlite3.Error, path: Path) -> ConsiliumError:
     if primary in _MACHINE:
         what, fix = _MACHINE[primary]
         return MachineError(what, where=str(path), fix=fix)
+    return _damaged(str(error), path)
+
+
+def _damaged(how: str, path: Path) -> TamperedError:
     return TamperedError(
-        f"The log is damaged or not a log ({error}).",
+        f"The log is damaged or not a log ({how}).",
         where=str(path),
         fix="Keep the file as evidence and go back to a copy that verifies.",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from server.report.scale import Axis, axis, finite
+from common.charts.scale import Axis, axis, finite
 
 Points = tuple[tuple[float, float | None], ...]
 MANY_POINTS = 40
@@ -105,6 +105,8 @@ class Plot:
 
     def boxes(self) -> list[tuple[float, float, float, float, str]]:
         """x, y, width, height and tooltip of each bar."""
+        if not self.bars:
+            return []
         pitch = abs(self.x.at(self.x.low + 1) - self.x.at(self.x.low))
         width = round(max(0.6, min(34.0, pitch * 0.66)), 1)
         foot = self.y.at(0)

@@ -12,33 +12,24 @@ memory, can only raise ε. Losses so large that even a grid of 1 would not hold 
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from common.errors import StudyError
 from common.privacy import prv
+from common.privacy.distributions import Kind, Parts, Step, total
 from common.privacy.events import Event, GaussianEvent, Segment, UnprotectedEvent
+from common.privacy.renyi import FEW_ORDERS, renyi
 
-# dp-accounting brings scipy's optimisers along, a second that runs without privacy need not wait:
-# it is imported where it is used.
-if TYPE_CHECKING:
-    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
-    from dp_accounting.rdp import RdpAccountant
+Adjacency = Literal["add/remove", "replace-one"]
 
 RECORD_INTERVAL = 1e-4  # grid of the figure of record
 PROGRESS_INTERVAL = 1e-3  # fast enough to show after every step
-_STEP_POINTS = 65_536  # one step: building its distribution costs about 4 µs a point
-_TOTAL_POINTS = 4_000_000  # the composed grid: at most about 250 MB
-_COARSEST = 1.0
-_NEGLIGIBLE = 1e-15  # probability mass that dp-accounting truncates, too
-_FEW_ORDERS = (2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
@@ -68,16 +59,27 @@ def epsilon(events: Sequence[Event], delta: float) -> Epsilons:
     return Epsilons(epsilon_pld(events, delta), rate, epsilon_rdp(events, delta), note)
 
 
-def epsilon_pld(events: Sequence[Event], delta: float, interval: float = RECORD_INTERVAL) -> float:
+def epsilon_pld(
+    events: Sequence[Event],
+    delta: float,
+    interval: float = RECORD_INTERVAL,
+    *,
+    adjacency: Adjacency = "add/remove",
+) -> float:
     """ε by privacy loss distributions: 0 for nothing, inf when something left unprotected.
 
     Args:
         events: what ran on the same units; merged by equal (q, σ) first.
         delta: δ in (0, 1).
-        interval: the grid on which losses are rounded up; coarsened when the losses are very large.
+        interval: the grid on which losses are rounded up; coarsened when the losses are very large, refined when
+            those of one step are smaller than it.
+        adjacency: what may differ between two cohorts: one unit more or less, or one replaced by any other.
     """
     _require_delta(delta)
-    return math.inf if unprotected(events) else _pld(segments(events), delta, interval)
+    if unprotected(events):
+        return math.inf
+    kind: Kind = "replace-one" if adjacency == "replace-one" else "poisson"
+    return epsilon_of(poisson_parts(events, kind), delta, interval)
 
 
 def epsilon_rdp(events: Sequence[Event], delta: float) -> float:
@@ -86,10 +88,10 @@ def epsilon_rdp(events: Sequence[Event], delta: float) -> float:
     return math.inf if unprotected(events) else _rdp(segments(events), delta)
 
 
-def epsilon_renyi_quick(events: Sequence[GaussianEvent], delta: float) -> float:
+def epsilon_renyi_quick(events: Sequence[Event], delta: float) -> float:
     """Rényi bound over a few orders, in a millisecond: a first guess, never a figure to report."""
     parts = segments(events)
-    return float(_renyi(parts, _FEW_ORDERS).get_epsilon(delta)) if parts else 0.0
+    return float(renyi(parts, FEW_ORDERS).get_epsilon(delta)) if parts else 0.0
 
 
 def epsilon_prv(events: Sequence[Event], delta: float) -> tuple[float | None, str]:
@@ -117,76 +119,30 @@ def segments(events: Iterable[Event]) -> tuple[Segment, ...]:
     return tuple(sorted(merged))
 
 
+def poisson_parts(events: Iterable[Event], kind: Kind = "poisson") -> Parts:
+    """The segments as steps of one adjacency; a full batch is a Poisson batch with q = 1."""
+    return tuple((Step(kind, q, sigma), count) for q, sigma, count in segments(events))
+
+
 @lru_cache(maxsize=4096)
-def _pld(parts: tuple[Segment, ...], delta: float, interval: float) -> float:
+def epsilon_of(parts: Parts, delta: float, interval: float = RECORD_INTERVAL) -> float:
+    """ε by privacy loss distributions of steps under any sampling; inf where the losses outgrow every grid.
+
+    More than ten million steps, and steps whose losses are smaller than the finest grid that fits, get the Rényi bound
+    where there is one and it is lower.
+    """
     if not parts:
         return 0.0
-    grid = _affordable(parts, interval)
-    if grid > _COARSEST:
-        return math.inf
-    total = _composed(*parts[0], grid)
-    for part in parts[1:]:
-        total = total.compose(_composed(*part, grid))
-    return float(total.get_epsilon_for_delta(delta))
-
-
-@lru_cache(maxsize=16)
-def _composed(q: float, sigma: float, steps: int, grid: float) -> PrivacyLossDistribution:
-    return _one_step(q, sigma, grid).self_compose(steps)
-
-
-@lru_cache(maxsize=64)
-def _one_step(q: float, sigma: float, grid: float) -> PrivacyLossDistribution:
-    from dp_accounting.pld import privacy_loss_distribution as pld
-
-    return pld.from_gaussian_mechanism(sigma, value_discretization_interval=grid, sampling_prob=q)
-
-
-def _affordable(parts: tuple[Segment, ...], interval: float) -> float:
-    """`interval`, doubled until the losses of one step and of all steps fit their grids.
-
-    All steps together span about twice the Rényi bound at a negligible δ.
-    """
-    step = max(_span(q, sigma) for q, sigma, _ in parts)
-    total = 2 * _renyi(parts, _FEW_ORDERS).get_epsilon(_NEGLIGIBLE)
-    while step > interval * _STEP_POINTS or total > interval * _TOTAL_POINTS:
-        interval *= 2
-    return interval
-
-
-def _span(q: float, sigma: float) -> float:
-    """Width of one step's log-likelihood ratio, dp-accounting cutting the noise at ten σ."""
-    if q == 1:
-        return 20 / sigma
-    largest = 0.5 / sigma**2 + 10 / sigma + math.log(q)
-    return min(20 / sigma, max(largest, 0.0) - math.log1p(-q))
+    whole, coarse = total(parts, interval)
+    found = math.inf if whole is None else float(whole.get_epsilon_for_delta(delta))
+    bounded = coarse and all(step.kind == "poisson" for step, _ in parts)
+    segments = tuple((step.rate, step.noise, count) for step, count in parts)
+    return min(found, _rdp(segments, delta)) if bounded else found
 
 
 @lru_cache(maxsize=4096)
 def _rdp(parts: tuple[Segment, ...], delta: float) -> float:
-    return float(_renyi(parts).get_epsilon(delta)) if parts else 0.0
-
-
-def _renyi(parts: Iterable[Segment], orders: Sequence[float] | None = None) -> RdpAccountant:
-    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-    from dp_accounting.rdp import RdpAccountant
-
-    accountant = RdpAccountant(orders)
-    with _quiet("absl"):  # orders whose series does not converge are left out, which is safe
-        for q, sigma, steps in parts:
-            accountant.compose(PoissonSampledDpEvent(q, GaussianDpEvent(sigma)), steps)
-    return accountant
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    return float(renyi(parts).get_epsilon(delta)) if parts else 0.0
 
 
 def _require_delta(delta: float) -> None:

@@ -14,7 +14,7 @@ from common.privacy.accountants import (
     epsilon_pld,
     epsilon_renyi_quick,
 )
-from common.privacy.events import GaussianEvent
+from common.privacy.events import Event, GaussianEvent
 
 GRID = 1000  # σ is a multiple of 1/1000
 _LOWEST = 50  # σ = 0.05: below it noise protects nobody
@@ -29,7 +29,7 @@ def noise_multiplier_for(
     sampling_rate: Fraction,
     steps: int,
     *,
-    beside: Sequence[GaussianEvent] = (),
+    beside: Sequence[Event] = (),
 ) -> float:
     """Smallest σ (a multiple of 0.001, at least 0.05) whose PLD ε is at most `epsilon`.
 
@@ -46,10 +46,10 @@ def noise_multiplier_for(
     Raises:
         StudyError: a number is out of range, or no σ up to 10,000 is enough.
     """
-    _require_target(epsilon, steps)
+    require_target(epsilon, steps)
     sampler: Any = "full" if sampling_rate == 1 else "poisson"
 
-    def events(point: int) -> list[GaussianEvent]:
+    def events(point: int) -> list[Event]:
         return [GaussianEvent(sampler, sampling_rate, point / GRID, 1.0, steps), *beside]
 
     def excess(interval: float) -> Excess:
@@ -57,8 +57,15 @@ def noise_multiplier_for(
 
     record = excess(RECORD_INTERVAL)
     _require_possible(epsilon, delta, beside, record)
-    guess = _smallest(lambda n: _log_ratio(epsilon_renyi_quick(events(n), delta), epsilon), GRID)
+    quick = epsilon * _looseness(delta, beside)
+    guess = _smallest(lambda n: _log_ratio(epsilon_renyi_quick(events(n), delta), quick), GRID)
     return _settle(record, *_secant(excess(PROGRESS_INTERVAL), guess)) / GRID
+
+
+def _looseness(delta: float, beside: Sequence[Event]) -> float:
+    """By how much the quick bound overstates what composes beside; it must leave room for the guess."""
+    spent = epsilon_pld(beside, delta)
+    return max(1.0, epsilon_renyi_quick(beside, delta) / spent) if spent else 1.0
 
 
 def _secant(excess: Excess, guess: int, tries: int = 6) -> tuple[int, float]:
@@ -121,7 +128,7 @@ def _bracket(excess: Excess, guess: int) -> tuple[int, int]:
     """Points low < high with excess(low) > 0 ≥ excess(high); low may be the one below the range."""
     stride, point = 1, guess  # strides 1, 1, 2, 4, ...: the guess is mostly next to the answer
     if excess(point) > 0:
-        while excess(_inside(point + stride)) > 0:
+        while point < _HIGHEST and excess(_inside(point + stride)) > 0:
             point, stride = _inside(point + stride), max(1, abs(point + stride - guess))
         return point, _inside(point + stride)
     while point > _LOWEST and excess(_inside(point - stride)) <= 0:
@@ -137,7 +144,8 @@ def _log_ratio(epsilon: float, target: float) -> float:
     return math.log(max(epsilon, 1e-300) / target)
 
 
-def _require_target(epsilon: float, steps: int) -> None:
+def require_target(epsilon: float, steps: int) -> None:
+    """Refuse an ε that is no target, and fewer than one step."""
     if not 0 < epsilon < math.inf:
         raise StudyError(
             f"Expected epsilon to be above 0 and finite, not {epsilon!r}.", where="epsilon"
@@ -151,7 +159,7 @@ def _require_target(epsilon: float, steps: int) -> None:
 
 
 def _require_possible(
-    epsilon: float, delta: float, beside: Sequence[GaussianEvent], record: Excess
+    epsilon: float, delta: float, beside: Sequence[Event], record: Excess
 ) -> None:
     spent = epsilon_pld(beside, delta)
     if spent >= epsilon:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.report.learning import headline
-from server.report.numbers import (
+from common.charts.numbers import (
     MISSING,
     bound,
     count,
@@ -16,6 +15,7 @@ from server.report.numbers import (
     tiny,
     upper,
 )
+from server.report.learning import headline
 from server.report.run_folder import Run
 from server.report.schema import RunMetrics
 from server.report.sites import largest, total

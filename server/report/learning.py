@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from server.report.numbers import fixed
-from server.report.plot import Line, Plot, Rule, all_values, y_axis
+from common.charts.numbers import fixed
+from common.charts.plot import Line, Plot, Rule, all_values, y_axis
+from common.charts.scale import whole_axis
 from server.report.run_folder import Run
-from server.report.scale import whole_axis
 from server.report.schema import Round, RunMetrics
 from server.report.site_lines import curves, per_site
 

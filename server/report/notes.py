@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from server.report.numbers import tiny, upper
+from common.charts.numbers import tiny, upper
+from common.charts.scale import finite
 from server.report.run_folder import Run
-from server.report.scale import finite
 from server.report.schema import RunMetrics
+from server.report.shared_patients import jointly
 from server.report.sites import largest
 
 
@@ -23,7 +24,7 @@ class Note:
 def notes(run: Run) -> list[Note]:
     """The plain-language notes that apply to this run."""
     metrics = run.metrics
-    found = _privacy_notes(metrics) if metrics.privacy.enabled else [Note("No privacy", _NO_DP)]
+    found = _privacy_notes(run) if metrics.privacy.enabled else [Note("No privacy", _NO_DP)]
     if metrics.privacy.enabled and (metrics.non_private or run.non_private_rounds):
         found.append(Note("The comparison without privacy", _COMPARISON))
     statistics = _STATISTICS.get(metrics.privacy.statistics or "")
@@ -35,13 +36,14 @@ def notes(run: Run) -> list[Note]:
     return found
 
 
-def _privacy_notes(metrics: RunMetrics) -> list[Note]:
+def _privacy_notes(run: Run) -> list[Note]:
+    metrics = run.metrics
     fixed_noise = metrics.privacy.randomness == "fixed"
     found = [
         Note("What ε means here", _epsilon_note(metrics)),
         Note("Where the noise comes from", REHEARSAL if fixed_noise else _SYSTEM_NOISE),
     ]
-    pair = _two_hospitals(metrics)
+    pair = _two_hospitals(run)
     return [*found, pair] if pair else found
 
 
@@ -63,8 +65,9 @@ def _epsilon_note(metrics: RunMetrics) -> str:
     )
 
 
-def _two_hospitals(metrics: RunMetrics) -> Note | None:
-    """Basic composition over the two hospitals that spent most: a sound, simple bound."""
+def _two_hospitals(run: Run) -> Note | None:
+    """What two hospitals ran, composed exactly; where that is not known, the two largest ε added up."""
+    metrics = run.metrics
     spent = sorted(
         ((s.epsilon, s.delta) for s in metrics.sites.values() if s.epsilon is not None),
         key=lambda pair: -(pair[0] or 0.0),
@@ -74,6 +77,8 @@ def _two_hospitals(metrics: RunMetrics) -> Note | None:
     epsilon = sum(pair[0] or 0.0 for pair in spent)
     if math.isinf(epsilon):
         return None
+    if (joint := jointly(run)) is not None:
+        return Note("A patient of two hospitals", _JOINTLY.format(upper(joint[0]), tiny(joint[1])))
     deltas = finite(pair[1] for pair in spent)
     delta = f", δ {tiny(sum(deltas))}" if len(deltas) == 2 else ""
     text = (
@@ -83,6 +88,10 @@ def _two_hospitals(metrics: RunMetrics) -> Note | None:
     return Note("A patient of two hospitals", text)
 
 
+_JOINTLY = (
+    "Each ε is for a patient known to that hospital alone. For a patient known to two of them, "
+    "whichever two, the losses compose: at most ε {}, δ {}."
+)
 REHEARSAL = (
     "The noise of this run came from a fixed seed, so that it can be repeated bit for bit. Whoever "
     "knows the seed can take the noise away: these weights are not protected. The ε shown is what "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from common.charts.numbers import fixed
+from common.charts.plot import Line, Plot, all_values, tone, y_axis
+from common.charts.scale import Axis, axis, finite
 from server.report.learning import LEFT, RIGHT, is_forecast
-from server.report.numbers import fixed
-from server.report.plot import Line, Plot, all_values, tone, y_axis
 from server.report.run_folder import Run
-from server.report.scale import Axis, axis, finite
 from server.report.schema import Horizons, Roc, RunMetrics
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -8,10 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from common.charts.pages import environment
 from common.errors import MachineError
-from server.report import numbers
 from server.report.facts import Fact, cards, method, provenance
 from server.report.learning import headline, learning_plots
 from server.report.notes import notes
@@ -20,8 +18,6 @@ from server.report.run_folder import Run, read_run
 from server.report.sites import quarantine_reasons, site_table
 from server.report.spending import sent, spending_plots
 from server.report.verdict import lede, over_budget, verdict, warnings
-
-FILTERS = ("fixed", "count", "upper", "size", "duration", "percent", "moment")
 
 
 def build(run: Path) -> Path:
@@ -45,15 +41,7 @@ def build(run: Path) -> Path:
 
 def render(run: Run) -> str:
     """The page as text. Every string of the run is escaped; the same run gives the same text."""
-    environment = Environment(
-        loader=PackageLoader("server.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({name: getattr(numbers, name) for name in FILTERS})
-    return environment.get_template("report.html.j2").render(_context(run))
+    return environment("server.report").get_template("report.html.j2").render(_context(run))
 
 
 def _context(run: Run) -> dict[str, Any]:

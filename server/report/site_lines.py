@@ -7,8 +7,8 @@ import re
 import statistics
 from collections.abc import Callable
 
-from server.report.plot import Band, Line, tone
-from server.report.scale import finite
+from common.charts.plot import Band, Line, tone
+from common.charts.scale import finite
 from server.report.schema import Round, RoundSite
 
 MANY_SITES = 12

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.report.numbers import count, fixed, size, tiny, upper
-from server.report.scale import finite
+from common.charts.numbers import count, fixed, size, tiny, upper
+from common.charts.scale import finite
 from server.report.schema import RunMetrics, Site
 from server.report.site_lines import MANY_SITES, natural
 

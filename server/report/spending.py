@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from common.charts.numbers import fixed, size, upper
+from common.charts.plot import MANY_POINTS, Band, Line, Plot, Points, Rule, all_values, y_axis
+from common.charts.scale import finite, whole_axis
 from server.report.learning import LEFT, RIGHT
-from server.report.numbers import fixed, size, upper
-from server.report.plot import MANY_POINTS, Band, Line, Plot, Points, Rule, all_values, y_axis
 from server.report.run_folder import Run
-from server.report.scale import finite, whole_axis
 from server.report.schema import Round
 from server.report.site_lines import curves, per_site
 

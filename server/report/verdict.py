@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from common.charts.numbers import bound, count, fixed, upper, word
+from common.charts.scale import finite
 from server.report.learning import headline
 from server.report.notes import REHEARSAL, Note
-from server.report.numbers import bound, count, fixed, upper, word
 from server.report.run_folder import Run
-from server.report.scale import finite
 from server.report.schema import RunMetrics
 from server.report.sites import largest
 

@@ -30,6 +30,7 @@ def make_agent(
         site: Site | None = None,
         seed: int | None = None,
         watch: Any = None,
+        simulated: bool = False,
         **policy: Any,
     ) -> Agent:
         folders = Folders(
@@ -42,6 +43,7 @@ def make_agent(
             secret=SECRET,
             randomness=Randomness(seed),
             watch=watch,
+            simulated=simulated,
         )
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,25 @@ import numpy as np
 import pytest
 
 from client import agent as agent_module
-from client.agent import Agent
+from client.agent import Agent, Folders
 from client.guard.book import Charge
 from client.guard.budget import spent
+from client.guard.chain import Chain
 from client.guard.egress import Parcel
 from client.guard.ledger import Ledger
 from client.messages import Request
+from client.site import Site
 from client.status import SiteStatus
+from client.terms import Terms
 from client.training.workspace import Silent
-from common.errors import BudgetError, DataError, Interrupted, MachineError, PolicyError
+from common.errors import (
+    BudgetError,
+    DataError,
+    Interrupted,
+    MachineError,
+    PolicyError,
+    TamperedError,
+)
 from common.privacy.events import GaussianEvent, UnprotectedEvent
 from common.study import Study
 from common.tasks.base import Tally
@@ -435,3 +446,150 @@ def test_data_that_are_gone_cost_nothing(make_agent: Make, ask: Ask) -> None:
     with pytest.raises(DataError):
         agent.handle(ask(agent))
     assert nothing_spent(agent)
+
+
+def test_data_have_one_ledger(make_agent: Make, ask: Ask, tmp_path: Path) -> None:
+    """The same data in another site.toml would have a second budget."""
+    first = make_agent()
+    first.describe()
+    first.handle(ask(first))
+    assert (tmp_path / "north" / ".scans.npz.consilium-claim").exists()
+    folders = Folders(tmp_path / "other" / "second.ledger", tmp_path / "other" / "state")
+    second = Agent(
+        replace(first.site, name="second"),
+        first.study,
+        folders,
+        secret=b"another secret of 32 bytes here.",
+        randomness=first.randomness,
+    )
+    for use in (second.describe, lambda: second.handle(ask(second))):
+        with pytest.raises(BudgetError) as caught:
+            use()
+        assert str(first.folders.ledger) in caught.value.what
+        assert str(folders.ledger) in caught.value.what
+    assert nothing_spent(second)
+
+
+@pytest.mark.parametrize("how", ["seed", "simulated"])
+def test_a_simulation_claims_nothing(make_agent: Make, ask: Ask, tmp_path: Path, how: str) -> None:
+    agent = make_agent(seed=3) if how == "seed" else make_agent(simulated=True)
+    agent.handle(ask(agent))
+    assert not list((tmp_path / "north").glob(".*claim"))
+    sources = [e.body for e in Chain(agent.folders.ledger).read() if e.kind == "source"]
+    assert [body["standing"] for body in sources] == ["simulated"]
+    assert str(tmp_path) not in str(sources)
+
+
+def test_the_data_are_noted_before_they_are_charged(make_agent: Make, ask: Ask) -> None:
+    agent = make_agent()
+    agent.handle(ask(agent))
+    kinds = [entry.kind for entry in Chain(agent.folders.ledger).read()]
+    assert kinds == ["open", "source", "reserve", "settle"]
+    restarted = make_agent(site=agent.site)
+    restarted.describe()
+    assert [e.kind for e in Chain(agent.folders.ledger).read()].count("source") == 1
+
+
+def test_a_ledger_copied_back_is_refused_when_the_agent_starts(make_agent: Make, ask: Ask) -> None:
+    agent = make_agent()
+    agent.handle(ask(agent, 1))
+    backup = agent.folders.ledger.read_bytes()
+    agent.handle(ask(agent, 2))
+    newest = agent.folders.ledger.read_bytes()
+    agent.folders.ledger.write_bytes(backup)
+    with pytest.raises(TamperedError, match="older copy"):
+        make_agent(site=agent.site)
+    agent.folders.ledger.unlink()
+    with pytest.raises(TamperedError, match="missing"):
+        make_agent(site=agent.site)
+    agent.folders.ledger.write_bytes(newest)
+    assert make_agent(site=agent.site).handle(ask(agent, 2)).ledger_head == agent.ledger.head()
+
+
+def in_population(agent: Agent, name: str) -> Site:
+    dataset = agent.site.datasets["scans"].model_copy(update={"population": name})
+    return replace(agent.site, datasets={"scans": dataset})
+
+
+def test_a_population_pays_from_its_own_budget(
+    make_agent: Make, make_study: MakeStudy, ask: Ask
+) -> None:
+    """Two data sets of disjoint patients: what one spent leaves the other's budget whole."""
+    probe = make_agent(statistics="none")
+    assert probe.plan is not None
+    tight = {"statistics": "none", "max_epsilon": probe.plan.epsilon * 1.05}
+    adults = make_agent(site=in_population(make_agent(**tight), "adults"))
+    adults.describe()
+    adults.handle(ask(adults))
+    assert [c.population for c in charges(adults)] == ["adults"]
+    other = make_study(study={"name": "another"})
+    site = in_population(adults, "children")
+    path = site.folder / "children.npz"
+    path.write_bytes((site.folder / "scans.npz").read_bytes())
+    moved = site.datasets["scans"].model_copy(update={"path": path})
+    children = make_agent(other, site=replace(site, datasets={"children": moved}))
+    children.describe()
+    children.handle(ask(children))
+    assert [c.population for c in charges(children)] == ["adults", "children"]
+    whole = make_agent(make_study(study={"name": "third"}), site=make_agent(**tight).site)
+    with pytest.raises(BudgetError, match="whole study"):
+        whole.describe()
+
+
+def test_the_same_data_cannot_become_another_population(make_agent: Make, ask: Ask) -> None:
+    agent = make_agent()
+    adults = make_agent(site=in_population(agent, "adults"))
+    adults.handle(ask(adults))
+    fresh = make_agent(site=in_population(agent, "fresh"))
+    with pytest.raises(BudgetError, match="second budget"):
+        fresh.handle(ask(fresh))
+    assert len(charges(agent)) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": {"local_steps": 4}},
+        {"privacy": {"sampling_rate": "1/2"}},
+        {"privacy": {"noise_multiplier": 0.5}},
+        {"privacy": {"clip_norm": 9.0}},
+        {"privacy": {"samples_per_patient": 5}},
+        {"federation": {"rounds": 3}},
+    ],
+)
+def test_what_was_not_approved_is_another_study(
+    make_agent: Make, make_study: MakeStudy, ask: Ask, change: dict[str, Any]
+) -> None:
+    """More steps, another q or a lower σ: the coordinator can only ask under the changed study's fingerprint."""
+    agent = make_agent()
+    asked = make_study(**change)
+    with pytest.raises(PolicyError, match="another study"):
+        agent.handle(ask(agent, fingerprint=asked.fingerprint))
+    assert nothing_spent(agent)
+
+
+@pytest.mark.parametrize("wanted", ["more steps", "another q", "a lower σ", "a second time"])
+def test_the_plan_of_the_approved_study_is_a_hard_stop(
+    make_agent: Make, ask: Ask, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever made the terms of a round differ from what was approved: the ledger refuses before the first step."""
+    agent = make_agent(statistics="none")
+    approved = agent.plan.training_event()  # type: ignore[union-attr]
+    assert isinstance(approved, GaussianEvent)
+    whole = approved.with_steps(agent.plan.steps)  # type: ignore[union-attr]
+    asked = {
+        "more steps": whole.with_steps(whole.steps + 1),
+        "another q": replace(whole, sampling_rate=Fraction(1, 3)),
+        "a lower σ": replace(whole, noise_multiplier=0.99),
+        "a second time": whole,
+    }[wanted]
+    if wanted == "a second time":
+        agent.handle(ask(agent, 1))
+    before = len(charges(agent))
+    monkeypatch.setattr(Terms, "_training", lambda _: asked)
+    trained: list[int] = []
+    monkeypatch.setattr(agent, "_train", lambda _: trained.append(1))
+    with pytest.raises(BudgetError, match="planned to cost"):
+        agent.handle(ask(agent, 2))
+    assert trained == []
+    assert len(charges(agent)) == before

@@ -72,6 +72,8 @@ def test_a_plain_data_table_answers_to_any_name(tmp_path: Path) -> None:
         (HEAD + TABLE + "[compute]\ndevice = 'gpu'\n", "compute.device"),
         ("[site\n", "not valid TOML"),
         (HEAD + TABLE + "[policy]\nmax_epsilon = nan\n", "max_epsilon"),
+        (HEAD + TABLE + 'population = ""\n', "population"),
+        (HEAD + TABLE + 'population = "a/b"\n', "population"),
     ],
 )
 def test_refusals_name_the_key_and_the_cure(tmp_path: Path, text: str, said: str) -> None:
@@ -103,3 +105,10 @@ def test_other_choices_list_what_there_is(tmp_path: Path, wanted: Wanted, said: 
         loaded.dataset(wanted)
     assert said in str(caught.value)
     assert "'heart' (table), 'lungs' (dicom)" in str(caught.value)
+
+
+def test_a_population_is_the_whole_site_unless_it_is_named(tmp_path: Path) -> None:
+    named = TABLE + 'population = "adults"\n'
+    own = TABLE + 'population = "hospital-1"\n'
+    for text, population in ((TABLE, ""), (named, "adults"), (own, "")):
+        assert site(tmp_path, HEAD + text).population(Wanted("table")) == population

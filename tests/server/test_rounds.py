@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord, RecordDict
 
-from common import wire
+from common import wire, witness
 from common.algorithms import build_algorithm
 from common.errors import PolicyError, SitesError
 from server.members import Member, choose, gather
@@ -319,3 +319,20 @@ def test_the_lines_of_the_rounds_are_strict_json_with_plausible_sizes(
         assert record["bytes_sent"] == 3 * (34 * 4 + tally)
         assert {s["bytes_sent"] for s in record["sites"].values()} == {34 * 4 + tally}
     json.loads(made.folder.outcome.read_text(), parse_constant=refuse)
+
+
+def test_every_head_that_came_is_kept_also_of_a_round_that_failed(bench: Any, sites: Any) -> None:
+    made = bench()
+    some = sites()
+    for each in some[1:]:
+        each.faults[2] = lambda _: None
+    with pytest.raises(SitesError):
+        made.start(some)
+    (heard,) = [file for file in witness.read(made.folder.path) if len(file) == 4]
+    assert [(each.round, each.site) for each in heard[:3]] == [(1, site.name) for site in some]
+    assert (heard[3].round, heard[3].site) == (2, some[0].name)
+    made.go_on(sites())
+    heard = witness.read(made.folder.path)[0]
+    last = made.study.federation.rounds + 1
+    assert sum(each.round == last for each in heard) == 3, "the last evaluation, too"
+    assert all(each.bytes_sent > 0 and each.head for each in heard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from dp_accounting.rdp import RdpAccountant
 from typer.testing import CliRunner
 
 from client.audit.cli import app
+from client.audit.document import Plot, Table
+from client.audit.ledger_document import DETAILED, PLOTTED, document
+from client.audit.ledger_report import audit
+from client.audit.render import to_json
 from client.guard.ledger import Ledger
 from common.errors import StudyError
 from common.privacy.events import Event, GaussianEvent, UnprotectedEvent
@@ -192,7 +197,9 @@ def test_public_statistics_are_reported_apart(tmp_path: Path) -> None:
     assert math.isfinite(one["total"]["epsilon"]["pld"])
     assert one["unprotected"] == []
     assert one["declared_public"][0]["releases"] == 3
-    assert "Declared public by the site's policy: confusion counts" in shown(ledger.path)
+    text = shown(ledger.path)
+    assert "Declared public by the site's policy" in text
+    assert "confusion counts lung 3" in text
 
 
 def test_fixed_randomness_and_adjacency_are_said(tmp_path: Path) -> None:
@@ -252,3 +259,115 @@ def test_help_needs_nothing_heavy() -> None:
     )
     assert done.stdout.strip() == "[]"
     assert "4 tampered" in " ".join(CliRunner().invoke(app, ["ledger", "--help"]).stdout.split())
+
+
+def test_a_page_and_the_replace_one_figures(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN, study="<script>lung")
+    page = tmp_path / "pages" / "audit.html"
+    code, report = run(ledger.path, "--html", page, "--adjacency", "replace-one")
+    assert code == 0
+    (one,) = report["ledgers"]
+    figures = one["total"]["epsilon"]
+    assert figures["pld"] < figures["pld_replace_one"] < math.inf
+    assert one["studies"][0]["epsilon"]["pld_replace_one"] > figures["pld"] * 0.9
+    assert report["adjacency"] == "add/remove one patient"
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;lung" in text
+    assert "Privacy spent along the ledger" in text
+    assert "budget at δ = 0.001 (8)" in text
+    assert "one replaced" in shown(ledger.path, "--adjacency", "replace-one")
+    assert "pld_replace_one" not in run(ledger.path)[1]["ledgers"][0]["total"]["epsilon"]
+
+
+def test_the_report_cannot_replace_the_ledger(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    before = ledger.path.read_bytes()
+    with pytest.raises(StudyError, match="no audit report"):
+        run(ledger.path, "--html", ledger.path)
+    assert ledger.path.read_bytes() == before
+
+
+def test_populations_have_figures_and_curves_of_their_own(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN, rounds=2)
+    spend(ledger, TRAIN, study="ct", fingerprint="e" * 64, population="ct")
+    spend(ledger, TRAIN, rounds=1, study="heart", fingerprint="d" * 64, population="cardio")
+    made = document(audit([ledger.path]))
+    (one,) = to_json(made)["ledgers"]
+    found = {each["name"]: each["epsilon"] for each in one["populations"]}
+    assert found["ct"] == pytest.approx(by_hand(PLDAccountant(), 5, 1e-3), rel=1e-3)
+    assert found["cardio"] == pytest.approx(by_hand(PLDAccountant(), 3, 1e-3), rel=1e-3)
+    assert one["total"]["epsilon"]["pld"] == max(found.values())
+    (plot,) = (part for part in made.parts if isinstance(part, Plot))
+    assert [curve.label for curve in plot.curves[:2]] == ["population ct", "population cardio"]
+    for curve in plot.curves[:2]:
+        assert curve.y[0] == 0.0
+        assert list(curve.y) == sorted(curve.y)
+        assert curve.x[-1] == 6.0
+    assert plot.curves[0].y[-1] == pytest.approx(found["ct"], rel=1e-2)
+    assert plot.curves[1].y[-1] == pytest.approx(found["cardio"], rel=1e-2)
+    assert plot.curves[2].dashed
+    assert plot.curves[2].y == (8.0, 8.0)
+
+
+def test_a_curve_ends_where_noise_was_left_out(tmp_path: Path) -> None:
+    ledger = site(tmp_path)
+    spend(ledger, TRAIN)
+    spend(ledger, UnprotectedEvent("weights", 1), rounds=1, study="bare")
+    made = document(audit([ledger.path]))
+    (plot,) = (part for part in made.parts if isinstance(part, Plot))
+    assert plot.curves[0].x[-1] == 3.0
+    assert "from there on ε is infinite" in plot.note
+    titles = [part.title for part in made.parts]
+    assert "Left without noise" in titles
+    assert made.verdict == "over budget"
+
+
+def test_many_ledgers_give_an_overview_and_the_details_of_the_worst(tmp_path: Path) -> None:
+    for number in range(1, 12):
+        spend(site(tmp_path, f"hospital-{number}"), TRAIN, rounds=number % 3 + 1)
+    spend(site(tmp_path, "over", {"max_epsilon": 0.5, "delta": 1e-3}), TRAIN)
+    (tmp_path / "broken.ledger").write_text("nonsense")
+    made = document(audit([tmp_path]))
+    assert made.verdict == "tampered"
+    assert "11 sound, 1 over budget, 1 tampered" in made.summary
+    (table,) = (part for part in made.parts if part.title.startswith("All ledgers"))
+    assert isinstance(table, Table)
+    assert len(table.rows) == 13
+    assert [row[1] for row in table.rows[:3]] == ["tampered", "over budget", "sound"]
+    detailed = [part.title for part in made.parts if part.title.startswith("The ledger of")]
+    assert len(detailed) == DETAILED
+    assert "The ledger of over" in detailed
+    plots = [part.title for part in made.parts if isinstance(part, Plot)]
+    assert plots[0] == "What each site has spent"
+    assert len(plots) <= 1 + PLOTTED
+    assert len(to_json(made)["ledgers"]) == 13
+    assert not any(
+        isinstance(part, Plot) for part in document(audit([tmp_path]), plots=False).parts
+    )
+
+
+def test_a_real_process_ends_with_the_verdicts_code(tmp_path: Path) -> None:
+    spend(site(tmp_path, policy={"max_epsilon": 0.5, "delta": 1e-3}), TRAIN)
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "common.cli",
+            "audit",
+            "ledger",
+            str(tmp_path),
+            "--html",
+            str(tmp_path / "a.html"),
+        ],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "COLUMNS": "60"},
+        capture_output=True,
+        encoding="ascii",
+        timeout=120,
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert "Verdict: over budget" in ran.stdout
+    assert (tmp_path / "a.html").exists()

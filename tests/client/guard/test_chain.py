@@ -20,7 +20,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from client.guard import chain as chain_module
-from client.guard.chain import ORIGIN, BrokenChain, Chain, Entry, Writer
+from client.guard.chain import Chain
+from client.guard.entries import BrokenChain, Entry, Writer
+from client.guard.schema import ORIGIN
 from common.errors import MachineError, TamperedError
 
 LENGTH = 6
@@ -44,7 +46,7 @@ def edit(path: Path, statement: str, *values: object) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         for name in ("no_update", "no_delete", "in_order"):
-            connection.execute(f"DROP TRIGGER {name}")
+            connection.execute(f"DROP TRIGGER IF EXISTS {name}")
         connection.execute(statement, values)
 
 
@@ -133,7 +135,10 @@ def raw_value(path: Path, name: str, seq: int) -> tuple[Any, str] | None:
     [
         ("DELETE FROM entries WHERE seq = 3", 3, "missing"),
         ("DELETE FROM entries WHERE seq = 1", 1, "missing"),
-        ("DELETE FROM entries", 1, "empty"),
+        ("DELETE FROM entries", 1, "lost at the end"),
+        ("DELETE FROM entries WHERE seq > 4", 5, "lost at the end"),
+        ("DELETE FROM newest", 7, "lost at the end"),
+        ("UPDATE newest SET hash = 'x'", 7, "lost at the end"),
         ("UPDATE entries SET previous = hash WHERE seq = 4", 4, "does not follow"),
         ("UPDATE entries SET body = '{}' WHERE seq = 5", 5, "changed"),
         ("UPDATE entries SET body = 'nonsense' WHERE seq = 5", 5, "changed"),
@@ -169,6 +174,7 @@ def test_the_cut_of_the_newest_entries_shows_only_to_who_knows_the_head(tmp_path
     chain = filled(tmp_path / "a.log")
     last = chain.verify()
     edit(chain.path, "DELETE FROM entries WHERE seq > 4")
+    edit(chain.path, "UPDATE newest SET (seq, hash) = (SELECT 4, hash FROM entries WHERE seq = 4)")
     assert chain.verify().intact
     with pytest.raises(BrokenChain, match="gone or changed"):
         list(chain.read(after=last.entries, previous=last.head))
@@ -189,6 +195,7 @@ def test_an_entry_cannot_hide_from_who_asks_for_the_newest(tmp_path: Path) -> No
         "DELETE FROM entries WHERE seq = 6",
         "INSERT INTO entries SELECT 9, at, kind, body, previous, hash FROM entries WHERE seq = 2",
         "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE seq = 2",
+        "INSERT INTO entries SELECT 7, at, kind, body, previous, hash FROM entries WHERE seq = 2",
     ],
 )
 def test_an_honest_connection_only_appends(tmp_path: Path, statement: str) -> None:

@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from client.guard.book import Charge, Reservation
 from client.guard.budget import Budget, spent
-from client.guard.chain import Chain, Writer
+from client.guard.chain import Chain
+from client.guard.entries import Writer
 from client.guard.ledger import AlreadySettled, Ledger
 from common.errors import BudgetError, StudyError, TamperedError
 from common.privacy.events import Event, GaussianEvent, UnprotectedEvent

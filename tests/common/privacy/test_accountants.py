@@ -54,8 +54,34 @@ def test_reference_vectors(case: dict[str, Any]) -> None:
         poisson(Fraction(part["q"]).limit_denominator(10**6), part["sigma"], part["steps"])
         for part in case["segments"]
     ]
-    assert epsilon_pld(events, case["delta"]) == pytest.approx(case["pld_1e-4"], rel=1e-3)
+    pld = epsilon_pld(events, case["delta"])
+    assert (case["sampler"], case["adjacency"]) == ("poisson", "add/remove one unit")
+    assert pld == pytest.approx(case["pld_1e-4"], rel=1e-3, abs=5e-6)
     assert epsilon_rdp(events, case["delta"]) == pytest.approx(case["rdp"], rel=1e-3)
+    prv, reason = epsilon_prv(events, case["delta"])
+    assert reason if prv is None else pld <= prv <= pld + 0.05
+
+
+# Checked by hand against dp-accounting 0.6.0 and kept here: q, σ and steps of every segment, δ, ε by PLD and by RDP.
+CHECKED = [
+    ([("1/100", 1.0, 10_000)], 1e-5, 6.18774, 6.71276),
+    ([("1", 4.0, 10)], 1e-5, 3.34141, 3.6171),
+    ([("1/10", 2.0, 300), ("1/10", 1.0, 50)], 1e-4, 5.71794, 6.47813),
+    ([("1/100", 1.0, 2000), ("1/20", 2.0, 400), ("1/5", 4.0, 300)], 1e-5, 5.43417, 5.88739),
+    ([("1/1000", 3.0, 10)], 1e-6, 0.00356, 0.14004),
+    ([("1/2", 0.5, 200)], 1e-4, 217.66963, 400.64186),
+]
+
+
+@pytest.mark.parametrize(("parts", "delta", "pld", "rdp"), CHECKED)
+def test_checked_figures(
+    parts: list[tuple[str, float, int]], delta: float, pld: float, rdp: float
+) -> None:
+    events = [poisson(*part) for part in parts]
+    found = epsilon(events, delta)
+    assert found.pld == pytest.approx(pld, rel=1e-3, abs=5e-6)
+    assert found.rdp == pytest.approx(rdp, rel=1e-3)
+    assert found.prv is None or found.pld <= found.prv <= found.pld + 0.05
 
 
 def test_a_hand_computation() -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from common.errors import StudyError
-from common.privacy.accountants import epsilon_pld
+from common.privacy.accountants import epsilon_pld, epsilon_renyi_quick
 from common.privacy.calibration import noise_multiplier_for
 from common.privacy.events import GaussianEvent
 
@@ -37,6 +37,16 @@ def test_the_smallest_noise_that_keeps_the_promise(
     assert sigma * 1000 == pytest.approx(round(sigma * 1000), abs=1e-9)
     assert epsilon_pld([run(q, sigma, steps), *beside], delta) <= epsilon
     assert epsilon_pld([run(q, sigma - 0.001, steps), *beside], delta) > epsilon
+
+
+def test_little_room_beside_much_that_was_spent() -> None:
+    """What the quick bound makes of the steps beside is more than the whole target."""
+    spent = (run(Fraction(1, 5), 2.0, 100),)
+    target = 1.02 * epsilon_pld(spent, 1e-3)
+    assert epsilon_renyi_quick(spent, 1e-3) > target
+    sigma = noise_multiplier_for(target, 1e-3, Fraction(1, 5), 160, beside=spent)
+    assert epsilon_pld([run(Fraction(1, 5), sigma, 160), *spent], 1e-3) <= target
+    assert epsilon_pld([run(Fraction(1, 5), sigma - 0.001, 160), *spent], 1e-3) > target
 
 
 def test_a_promise_that_asks_for_little_gets_the_lowest_noise() -> None:

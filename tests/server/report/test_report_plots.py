@@ -1,60 +1,14 @@
-"""Axes hold what they show; curves break at gaps; sites that coincide share a curve."""
+"""Which curves a report draws, and that sites that coincide share one."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from server.report.learning import learning_plots
 from server.report.outcome import confusion, roc_plot
-from server.report.plot import Line, Plot
 from server.report.run_folder import read_run
-from server.report.scale import Axis, axis, whole_axis
 from server.report.site_lines import merge_equal, natural
 from server.report.spending import spending_plots
-
-moderate = st.floats(-1e9, 1e9)
-
-
-@given(st.lists(moderate, min_size=1, max_size=20))
-def test_an_axis_holds_its_values_and_a_few_ticks_between_its_ends(values):
-    made = axis(values, 240, 34)
-    slack = 1e-6 * (made.high - made.low)
-    assert made.low - slack <= min(values)
-    assert max(values) <= made.high + slack
-    assert 2 <= len(made.ticks) <= 9
-    assert all(34 - 0.1 <= made.at(tick) <= 240 + 0.1 for tick in made.ticks)
-    assert len({made.label(tick) for tick in made.ticks}) == len(made.ticks)
-
-
-@given(st.integers(0, 5), st.integers(1, 20_000))
-def test_rounds_have_whole_ticks(low, span):
-    ticks = whole_axis(low, low + span, 46, 418).ticks
-    assert 1 <= len(ticks) <= 11
-    assert all(tick == int(tick) for tick in ticks)
-
-
-def test_an_axis_of_one_value_stays_below_its_limit():
-    made = axis([1.0], 240, 34, limits=(None, 1.0))
-    assert (made.low, made.high) == (0.0, 1.0)
-
-
-def test_a_curve_breaks_where_a_value_is_missing():
-    unit = Axis(0, 10, (0, 10), 0, 10)
-    line = Line("a", ((0, 0.0), (1, 1.0), (2, None), (3, float("inf")), (4, 4.0)), "t0")
-    plot = Plot(title="", summary="", x_label="", y_label="", x=unit, y=unit, lines=(line,))
-    assert plot.path(line) == "M0 0L1 1M4 4"
-
-
-def test_end_values_do_not_cover_each_other():
-    unit = Axis(0, 100, (0, 100), 0, 100)
-    lines = tuple(Line(str(y), ((0, y),), "t0", end=str(y)) for y in (50.0, 51.0, 49.0))
-    plot = Plot(title="", summary="", x_label="", y_label="", x=unit, y=unit, lines=lines)
-    heights = [y for _, y, _, _ in plot.ends()]
-    assert all(b - a >= 14 for a, b in pairwise(heights))
 
 
 def test_sites_that_coincide_share_a_curve():

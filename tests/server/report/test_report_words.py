@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import server.report
+import common.charts
 from server.report.notes import notes
 from server.report.run_folder import read_run
 from server.report.sites import site_table
@@ -106,7 +106,7 @@ def contrast(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def palette(dark: bool) -> dict[str, tuple[float, ...]]:
-    style = (Path(server.report.__file__).parent / "templates" / "report.css").read_text()
+    style = (Path(common.charts.__file__).parent / "templates" / "theme.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     text = blocks[0] + blocks[1] * dark
     colours = {
