@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from client.audit import shared_patients
 from client.audit.document import EXIT_CODES, Verdict, worst
 from client.audit.doubled import contradictions
 from client.audit.ledger_spend import (
@@ -127,7 +128,17 @@ def audit(
     ]
     sound = [(path, book) for path, chain, book in books if chain.intact]
     doubled = tuple(contradictions(sound))
-    return AuditReport(ledgers, (*doubled, *shared), doubled)
+    jointly = shared_patients.notes(*_by_site(ledgers, delta)) if not (shared or doubled) else ()
+    return AuditReport(ledgers, (*doubled, *shared, *jointly), doubled)
+
+
+def _by_site(
+    ledgers: Iterable[LedgerReport], delta: float | None
+) -> tuple[dict[str, Sequence[Charge]], float | None]:
+    """The charges of every site whose ledger holds together, and the δ at which they are put together."""
+    intact = [one for one in ledgers if one.chain.intact]
+    least = min((one.delta for one in intact if one.delta), default=None)
+    return {one.site: one.charges for one in intact}, delta or least
 
 
 def find_ledgers(paths: Iterable[Path]) -> list[Path]:

@@ -12,7 +12,6 @@ from common.memory_format import channels_last, laid_out
 from common.tasks.base import Tally
 from common.weights import Vector
 
-
 BATCH = 256
 """Samples held at once where the study does not say."""
 

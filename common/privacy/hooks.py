@@ -10,6 +10,7 @@ from opacus.validators import ModuleValidator
 from torch import nn
 
 from common.errors import StudyError
+from common.privacy.bookkeeping.gradients import widened
 from common.privacy.clipping import Clipping
 from common.privacy.engine import (
     Footprint,
@@ -75,7 +76,7 @@ class HooksEngine:
 
     def _group(self, parameter: nn.Parameter, batch: UnitBatch, single: bool) -> torch.Tensor:
         """Sum a parameter's per-sample gradients by unit: `[units, *shape]`."""
-        samples: torch.Tensor = parameter.grad_sample  # type: ignore[attr-defined]
+        samples = widened(parameter.grad_sample)  # type: ignore[attr-defined]
         if single:
             order = torch.argsort(batch.unit)
             return samples[order]

@@ -10,14 +10,17 @@ from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from common.privacy.bookkeeping.gradients import (
-    Factored,
     Formed,
     UnitGradient,
-    factors_pay,
+    outer,
+    product,
     widened,
 )
 from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
+
+_SMALL_MAP, _SMALL_INPUT = 256, 8192
+"""Pixels of the output, and values of the input, of one sample."""
 
 
 def convolution(
@@ -34,13 +37,32 @@ def convolution(
 
 
 def _weight(conv: _ConvNd, x: torch.Tensor, g: torch.Tensor, units: Units) -> UnitGradient:
-    pixels, high, wide = g[0, 0].numel(), *conv.weight.shape[:2]
-    if _is_matrix(conv) and factors_pay(pixels, wide, high, units):
-        rows = [t.flatten(2).transpose(1, 2) for t in (x, g)]
-        return Factored(rows[0], rows[1], units, tuple(conv.weight.shape))
+    """Choose the cheapest way, by the sizes at which each was the quickest."""
+    if _is_matrix(conv):
+        pixels = [t.flatten(2).transpose(1, 2) for t in (x, g)]
+        return product(pixels[0], pixels[1], units, tuple(conv.weight.shape))
     if x.device.type != "cpu" and units.each:
         return Formed(_grouped(conv, x, g, units))
+    if _is_small(conv, x, g):
+        return _by_patches(cast(nn.Conv2d, conv), x, g, units)
     return _one_by_one(conv, x, g, units)
+
+
+def _by_patches(conv: nn.Conv2d, x: torch.Tensor, g: torch.Tensor, units: Units) -> UnitGradient:
+    """Cut the patches out of the padded images, pixel by pixel, and multiply: best for small maps."""
+    down, across = (0, 0) if _pads_first(conv) else cast(tuple[int, int], conv.padding)
+    images = functional.pad(x.permute(0, 2, 3, 1), (0, 0, across, across, down, down)).contiguous()
+    sample, row, column, channel = images.stride()
+    strides = (sample, row * conv.stride[0], column * conv.stride[1])
+    steps = (row * conv.dilation[0], column * conv.dilation[1], channel)
+    high, wide = conv.kernel_size
+    patches = images.as_strided(
+        (len(x), *g.shape[2:], high, wide, conv.in_channels), (*strides, *steps)
+    )
+    slopes = g.permute(0, 2, 3, 1).flatten(1, 2)
+    found = outer(patches.flatten(3).flatten(1, 2), slopes, units)
+    shape = (units.count, conv.out_channels, high, wide, conv.in_channels)
+    return Formed(found.reshape(shape), (0, 3, 1, 2))
 
 
 def _one_by_one(conv: _ConvNd, x: torch.Tensor, g: torch.Tensor, units: Units) -> UnitGradient:
@@ -95,6 +117,16 @@ def _padded(conv: _ConvNd, x: torch.Tensor) -> torch.Tensor:
         return x
     mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
     return functional.pad(x, conv._reversed_padding_repeated_twice, mode=mode)
+
+
+def _is_small(conv: _ConvNd, x: torch.Tensor, g: torch.Tensor) -> bool:
+    """Whether cutting patches out beats a convolution for every unit."""
+    return (
+        isinstance(conv, nn.Conv2d)
+        and conv.groups == 1
+        and g[0, 0].numel() <= _SMALL_MAP
+        and x[0].numel() <= _SMALL_INPUT
+    )
 
 
 def _is_matrix(conv: _ConvNd) -> bool:

@@ -18,10 +18,11 @@ def group_norm(
 ) -> dict[str, UnitGradient]:
     """Gradients of `nn.GroupNorm`: inputs and output gradients `[B, C, ...]`."""
     norm = cast(nn.GroupNorm, layer)
-    if hasattr(read.node, "_saved_result2") and read.values.dtype == grad.dtype:
-        return _from_means(norm, read, grad, units)
-    standard = functional.group_norm(widened(read.values), norm.num_groups, eps=norm.eps)
-    return _scale_and_shift(layer, standard, widened(grad), units)
+    values, slopes = widened(read.values), widened(grad)
+    if hasattr(read.node, "_saved_result2"):
+        return _from_means(norm, Read(values, read.node), slopes, units)
+    standard = functional.group_norm(values, norm.num_groups, eps=norm.eps)
+    return _scale_and_shift(layer, standard, slopes, units)
 
 
 def _from_means(
@@ -30,7 +31,9 @@ def _from_means(
     """As PyTorch's own backward pass does it: Σ g·(x − mean)/σ from the means that the forward pass kept."""
     node: Any = read.node
     mean, inverse = (
-        values.reshape(len(grad), -1).repeat_interleave(norm.num_channels // norm.num_groups, 1)
+        widened(values)
+        .reshape(len(grad), -1)
+        .repeat_interleave(norm.num_channels // norm.num_groups, 1)
         for values in (node._saved_result1, node._saved_result2)
     )
     places = tuple(range(2, grad.ndim))

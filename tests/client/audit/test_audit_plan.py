@@ -119,6 +119,9 @@ def test_of_several_splits_everything_composes(tmp_path: Path, study: Study) -> 
     statistics = plan.evaluation_event(1.0).with_steps(plan.evaluations)
     events = [OLD, plan.training_event(plan.steps), statistics]
     assert said["spent"]["after"]["pld"] == pytest.approx(epsilon_pld(events, 1e-3))
+    cost = cost_of(study, 400, book=read_ledger(path))
+    assert cost.spent(role="train") == cost.spent(role="test") == cost.spent()
+    assert cost.spent(0, "test") == pytest.approx(epsilon_pld([OLD], 1e-3))
 
 
 @pytest.mark.parametrize("limit", [5.0, 8.2, 9.0])

@@ -230,3 +230,23 @@ def test_opacus_replacement_of_a_recurrent_layer_computes_the_same(model: str) -
     engine = make_engine("hooks", network)
     assert sorted(n for n, _ in engine.module.named_parameters()) == sorted(names)
     torch.testing.assert_close(engine.module(batch.inputs), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("model", "task"), CASES, ids=IDS)
+def test_mixed_precision_keeps_sums_and_bounds_in_full(
+    name: Name, model: dict[str, Any], task: str
+) -> None:
+    """Half-precision passes change the gradient a little; what is clipped and summed is float32."""
+    network, loss, batch = case(model, task)
+    engine = make_engine(name, copy.deepcopy(network), "mixed")
+    engine.footprint(batch.inputs[0])
+    found = engine.clipped_sum(batch, loss, Clipping(0.1))
+    names = [n for n, p in engine.module.named_parameters() if p.requires_grad]
+    assert all(part.dtype == torch.float32 for part in found)
+    full = summed(name, network, loss, batch, 0.1)
+    mixed = dict(zip(names, found, strict=True))
+    size = distance(full, {n: torch.zeros_like(g) for n, g in full.items()})
+    assert distance(mixed, full) <= 0.5 * size
+    for unit in range(4):
+        left = engine.clipped_sum(without(batch, unit), loss, Clipping(0.1))
+        assert distance(mixed, dict(zip(names, left, strict=True))) <= 0.1 * (1 + 1e-4)

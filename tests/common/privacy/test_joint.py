@@ -85,7 +85,7 @@ def test_the_bound_over_many_choices_is_a_bound_and_not_far_off(
 
 
 def test_the_bound_holds_with_what_every_choice_composes(monkeypatch: pytest.MonkeyPatch) -> None:
-    always = hospital("1/8", 3.0, 90)
+    always = hospital("1/2", 1.5, 90)
     exact = joint_epsilon(CROSSING, 1e-5, 2, always=always)
     by_hand = max(epsilon_pld([*always, *a, *b], 1e-5) for a, b in combinations(CROSSING, 2))
     assert exact.epsilon == pytest.approx(by_hand, rel=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -86,10 +87,15 @@ def test_the_last_round_is_always_evaluated(
     assert evaluated_rounds(study) == expected
 
 
-def test_the_unit_of_a_sample_changes_no_number(make_study: Make) -> None:
-    """Only public numbers count, and of samples there is none: the declared patients stand for the units."""
-    both = [plan_site(make_study(privacy={"unit": unit}), 40) for unit in ("patient", "sample")]
-    assert both[0] == both[1]
+def test_samples_as_units_are_counted_by_public_numbers(make_study: Make) -> None:
+    """Samples are not counted: the declared patients times K, which the study grants each of them, stand for them."""
+    shares = {"sampling_rate": "1/4", "samples_per_patient": 3}
+    patient, sample = (
+        plan_site(make_study(privacy={"unit": unit, **shares}), 40)
+        for unit in ("patient", "sample")
+    )
+    assert sample.divisor == 3 * patient.divisor
+    assert replace(sample, divisor=patient.divisor) == patient
 
 
 @pytest.mark.parametrize(

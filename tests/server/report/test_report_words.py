@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 import common.charts
+from common.charts.numbers import upper
+from common.privacy.accountants import epsilon_pld
+from common.privacy.plan import plan_site
+from common.studies import study_path
+from common.study_file import dump_study, load_study
 from server.report.notes import notes
 from server.report.run_folder import read_run
+from server.report.shared_patients import jointly
 from server.report.sites import site_table
 from server.report.verdict import over_budget, verdict, warnings
 
@@ -76,6 +82,39 @@ def test_a_patient_of_two_hospitals_adds_the_two_largest(make_run):
 
     text = next(n.text for n in notes(read_run(make_run(change=change))) if "of two" in n.title)
     assert "ε 8.00, δ 0.002" in text
+
+
+def test_a_patient_of_two_hospitals_composes_what_is_known(make_run):
+    """The study file and the hospitals' public numbers tell the mechanisms; the worst pair is composed exactly."""
+    study = load_study(study_path("lung-nodule"))
+    plans = [plan_site(study, patients) for patients in (400, 400, 300, 400)]
+
+    def change(metrics):
+        metrics.update(rounds=study.federation.rounds)
+        metrics["privacy"]["statistics"] = "noisy"
+        for site, plan in zip(metrics["sites"].values(), plans, strict=True):
+            spent = max(plan.epsilon, plan.evaluation_epsilon)
+            site.update(declared_patients=plan.declared_patients, steps=plan.steps)
+            site.update(epsilon=spent, delta=study.privacy.delta)
+
+    folder = make_run(change=change)
+    (folder / "study.toml").write_text(dump_study(study))
+    run = read_run(folder)
+    training = plans[0].training_event(plans[0].steps)
+    held_out = plans[0].evaluation_event(1.0).with_steps(plans[0].evaluations)
+    pairs = ([training, training], [training, held_out], [held_out, held_out])
+    by_hand = max(epsilon_pld(pair, study.privacy.delta) for pair in pairs)
+    assert jointly(run) == (pytest.approx(by_hand), study.privacy.delta)
+    text = next(n.text for n in notes(run) if "of two" in n.title)
+    assert f"ε {upper(by_hand)}, δ 0.001" in text
+    assert by_hand < 0.9 * (plans[0].epsilon + plans[0].epsilon)
+
+
+def test_mechanisms_that_do_not_cost_what_was_recorded_are_not_composed(make_run):
+    study = load_study(study_path("lung-nodule"))
+    folder = make_run()
+    (folder / "study.toml").write_text(dump_study(study))
+    assert jointly(read_run(folder)) is None
 
 
 def test_a_patient_of_an_unbounded_hospital_gets_no_bound(make_run):

@@ -169,6 +169,11 @@ CONVOLUTIONS = {
         (2, 8, 8),
     ),
     "2d, even kernel": (lambda: flat(nn.Conv2d(1, 3, 4, padding="same", bias=False)), (1, 6, 5)),
+    "2d, strides and dilation": (
+        lambda: flat(nn.Conv2d(2, 3, (3, 2), stride=(2, 1), dilation=(1, 2), padding=(2, 1))),
+        (2, 7, 6),
+    ),
+    "2d, one by one": (lambda: flat(nn.Conv2d(3, 2, 3, stride=3), nn.Tanh()), (3, 54, 54)),
     "3d": (
         lambda: flat(
             nn.Conv3d(1, 4, 3, stride=2, padding=1),
