@@ -16,6 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from common.algorithms.base import ARRAYS_KEY, WEIGHT_KEY
 from common.errors import PolicyError
+from common.npy import ONE_AT_A_TIME
 from common.tasks.base import Floats
 from common.weights import Vector
 
@@ -100,7 +101,8 @@ def to_array_record(weights: Vector) -> ArrayRecord:
 
 def from_array_record(record: ArrayRecord) -> Vector:
     """Return the packed weights of a record."""
-    return np.asarray(record[_VECTOR].numpy(), dtype=np.float32)
+    with ONE_AT_A_TIME:
+        return np.asarray(record[_VECTOR].numpy(), dtype=np.float32)
 
 
 def sent_weights(record: ArrayRecord) -> Vector:
@@ -109,7 +111,8 @@ def sent_weights(record: ArrayRecord) -> Vector:
     Raises:
         PolicyError: the array is of another type; one that cannot be read raises one of `DAMAGE`.
     """
-    values = record[_VECTOR].numpy()
+    with ONE_AT_A_TIME:
+        values = record[_VECTOR].numpy()
     if not isinstance(values, np.ndarray) or values.dtype != np.float32:
         raise PolicyError(f"The weights are {getattr(values, 'dtype', 'no array')}, not float32.")
     return values

@@ -16,6 +16,7 @@ from client.data.targets import label_numbers
 from common import plugins
 from common.data_spec import ArraySpec
 from common.errors import DataError
+from common.npy import ONE_AT_A_TIME
 
 Archive = Mapping[str, NDArray[Any]]
 _SPLITS = ("train", "val", "test")
@@ -60,7 +61,11 @@ def _open(dataset: ArrayDataset) -> Archive:
     if not dataset.path.is_file():
         raise DataError("There is no such file.", where=where, fix="Correct the path.")
     try:
-        with dataset.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        with (
+            ONE_AT_A_TIME,
+            dataset.path.open("rb") as stream,
+            np.load(stream, allow_pickle=False) as archive,
+        ):
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive raises many kinds, down to MemoryError
         pickled = "pickle" in str(error) or "Object arrays" in str(error)

@@ -24,6 +24,7 @@ from client.data.cohort import Cohort
 from client.data.files import walk
 from client.data.quarantine import Quarantine
 from client.data.split import keyed
+from common.npy import ONE_AT_A_TIME
 
 VERSION = "1"
 ARRAYS = ("inputs", "targets", "patient", "is_test")
@@ -64,7 +65,8 @@ def load(folder: Path, key: str) -> Cohort | None:
 
 
 def _read(path: Path, expected: int) -> Any:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    with ONE_AT_A_TIME:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     if _checksum(array) != expected:
         raise ValueError("damaged")
     return array if path.stem == "inputs" else np.array(array)

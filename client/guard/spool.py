@@ -10,6 +10,7 @@ import numpy as np
 
 from client.guard.egress import Parcel
 from common.files import write_atomically
+from common.npy import ONE_AT_A_TIME
 
 
 class Spool:
@@ -38,7 +39,7 @@ class Spool:
         """Return the spooled reply of a key, or None."""
         try:
             stored = io.BytesIO(self._path(key).read_bytes())
-            with np.load(stored, allow_pickle=False) as content:
+            with ONE_AT_A_TIME, np.load(stored, allow_pickle=False) as content:
                 return Parcel(
                     *(content[n] if n in content.files else None for n in ("weights", "tally"))
                 )

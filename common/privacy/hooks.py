@@ -10,7 +10,8 @@ from opacus.validators import ModuleValidator
 from torch import nn
 
 from common.errors import StudyError
-from common.privacy.bookkeeping.gradients import widened
+from common.privacy.bookkeeping.gradients import Formed, widened
+from common.privacy.bookkeeping.units import Units
 from common.privacy.clipping import Clipping
 from common.privacy.engine import (
     Footprint,
@@ -49,6 +50,7 @@ class HooksEngine:
     ) -> list[torch.Tensor]:
         """See `GradientEngine.clipped_sum`. A unit whose gradient is not finite contributes nothing."""
         self._forget()
+        batch = batch.ordered()
         try:
             counts = torch.bincount(batch.unit, minlength=batch.units)
             with mixed(self.precision, batch.inputs.device):
@@ -56,16 +58,13 @@ class HooksEngine:
             losses = loss(outputs.float(), batch.targets)
             check_per_sample(losses, batch.inputs.shape[0])
             (losses / counts[batch.unit]).sum().backward()
-            single = bool((counts == 1).all())
-            by_unit = [self._group(p, batch, single) for p in self.parameters]
+            units = Units.of(batch.unit, batch.units)
+            by_unit = [Formed(units.sum(widened(p.grad_sample))) for p in self.parameters]  # type: ignore[attr-defined]
         finally:
             self._forget()
-        squares = torch.stack([g.flatten(1).double().pow(2).sum(1) for g in by_unit])
+        squares = torch.stack([gradient.squares() for gradient in by_unit])
         factors = clipping.factors(squares, self.layers)
-        return [
-            torch.tensordot(f.to(g.dtype), torch.nan_to_num(g, 0.0, 0.0, 0.0), dims=1)
-            for f, g in zip(factors, by_unit, strict=True)
-        ]
+        return [g.weighted(f) for f, g in zip(factors, by_unit, strict=True)]
 
     def footprint(self, example: torch.Tensor) -> Footprint:
         """See `GradientEngine.footprint`; Opacus forms every sample's gradient and keeps two copies for a while."""
@@ -73,15 +72,6 @@ class HooksEngine:
             require_uncoupled(self.module, example)
         held = sum(p.nbytes for p in self.parameters)
         return Footprint(per_sample=2 * held + 8 * example.nbytes, per_unit=held)
-
-    def _group(self, parameter: nn.Parameter, batch: UnitBatch, single: bool) -> torch.Tensor:
-        """Sum a parameter's per-sample gradients by unit: `[units, *shape]`."""
-        samples = widened(parameter.grad_sample)  # type: ignore[attr-defined]
-        if single:
-            order = torch.argsort(batch.unit)
-            return samples[order]
-        grouped = samples.new_zeros((batch.units, *samples.shape[1:]))
-        return grouped.index_add_(0, batch.unit, samples)
 
     def _forget(self) -> None:
         """Drop every gradient and activation, also those that an interrupted step left behind."""

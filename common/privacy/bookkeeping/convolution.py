@@ -21,6 +21,7 @@ from common.privacy.bookkeeping.units import Units
 
 _SMALL_MAP, _SMALL_INPUT = 256, 8192
 """Pixels of the output, and values of the input, of one sample."""
+_FEW_CHANNELS = 4
 
 
 def convolution(
@@ -43,6 +44,8 @@ def _weight(conv: _ConvNd, x: torch.Tensor, g: torch.Tensor, units: Units) -> Un
         return product(pixels[0], pixels[1], units, tuple(conv.weight.shape))
     if x.device.type != "cpu" and units.each:
         return Formed(_grouped(conv, x, g, units))
+    if isinstance(conv, nn.Conv2d) and conv.groups == 1 and conv.in_channels <= _FEW_CHANNELS:
+        return _by_unfolding(conv, x, g, units)
     if _is_small(conv, x, g):
         return _by_patches(cast(nn.Conv2d, conv), x, g, units)
     return _one_by_one(conv, x, g, units)
@@ -60,9 +63,18 @@ def _by_patches(conv: nn.Conv2d, x: torch.Tensor, g: torch.Tensor, units: Units)
         (len(x), *g.shape[2:], high, wide, conv.in_channels), (*strides, *steps)
     )
     slopes = g.permute(0, 2, 3, 1).flatten(1, 2)
-    found = outer(patches.flatten(3).flatten(1, 2), slopes, units)
-    shape = (units.count, conv.out_channels, high, wide, conv.in_channels)
-    return Formed(found.reshape(shape), (0, 3, 1, 2))
+    shape = (conv.out_channels, high, wide, conv.in_channels)
+    return product(patches.flatten(3).flatten(1, 2), slopes, units, shape, (0, 3, 1, 2))
+
+
+def _by_unfolding(conv: nn.Conv2d, x: torch.Tensor, g: torch.Tensor, units: Units) -> UnitGradient:
+    """As by patches, cut out by PyTorch channel by channel: best for the few channels of an image."""
+    padding = (0, 0) if _pads_first(conv) else cast(tuple[int, int], conv.padding)
+    patches = functional.unfold(x, conv.kernel_size, conv.dilation, padding, conv.stride)
+    slopes = g.permute(0, 2, 3, 1).flatten(1, 2)
+    found = outer(slopes, patches.transpose(1, 2), units)
+    shape = (units.count, conv.in_channels, *conv.kernel_size, conv.out_channels)
+    return Formed(found.reshape(shape), (3, 0, 1, 2))
 
 
 def _one_by_one(conv: _ConvNd, x: torch.Tensor, g: torch.Tensor, units: Units) -> UnitGradient:

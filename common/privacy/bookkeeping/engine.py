@@ -9,7 +9,7 @@ from torch import nn
 
 from common.errors import StudyError
 from common.memory_format import channels_last, laid_out
-from common.privacy.bookkeeping.gradients import UnitGradient, added, widened
+from common.privacy.bookkeeping.gradients import Measured, added, widened
 from common.privacy.bookkeeping.layers import watch
 from common.privacy.bookkeeping.tape import Tape
 from common.privacy.bookkeeping.units import Units
@@ -80,10 +80,10 @@ class BookkeepingEngine:
                 _mixture(self._run(samples)), self.parameters, allow_unused=True
             )
         self._require_same(found, truth)
-        held = sum(gradient.nbytes for gradient in found if gradient is not None)
+        held = sum(each.gradient.nbytes for each in found if each is not None)
         return Footprint(per_sample=read // 3, per_unit=held // 3)
 
-    def _recorded(self, example: torch.Tensor, rows: int) -> tuple[list[UnitGradient | None], int]:
+    def _recorded(self, example: torch.Tensor, rows: int) -> tuple[list[Measured | None], int]:
         """Return every made-up sample's gradients, and the bytes that layers kept."""
         samples = made_up(example, rows)
         try:
@@ -109,25 +109,25 @@ class BookkeepingEngine:
             ends: Any = self.tape.ends
             torch.autograd.grad(total, ends, allow_unused=True)
 
-    def _found(self) -> list[UnitGradient | None]:
+    def _found(self) -> list[Measured | None]:
         """Return each parameter's gradient; None where the batch does not touch it."""
         parts = [self.tape.found.get(parameter) for parameter in self.parameters]
         return [added(part) if part else None for part in parts]
 
     def _combined(
-        self, found: list[UnitGradient | None], clipping: Clipping, units: int
+        self, found: list[Measured | None], clipping: Clipping, units: int
     ) -> list[torch.Tensor]:
         like = self.parameters[0] if self.parameters else torch.zeros(())
         nothing = like.new_zeros(units, dtype=torch.float64)
-        squares = torch.stack([nothing if g is None else g.squares() for g in found])
+        squares = torch.stack([nothing if g is None else g.squares for g in found])
         factors = clipping.factors(squares, self.layers)
         return [
-            torch.zeros_like(p) if g is None else g.weighted(f).reshape(p.shape)
+            torch.zeros_like(p) if g is None else g.gradient.weighted(f).reshape(p.shape)
             for p, g, f in zip(self.parameters, found, factors, strict=True)
         ]
 
     def _require_same(
-        self, found: list[UnitGradient | None], truth: tuple[torch.Tensor | None, ...]
+        self, found: list[Measured | None], truth: tuple[torch.Tensor | None, ...]
     ) -> None:
         """Compare with PyTorch's own gradient: a weight that is used past its layer would be missed."""
         size = max((float(t.norm()) for t in truth if t is not None), default=0.0)
@@ -135,7 +135,7 @@ class BookkeepingEngine:
         for name, mine, right in zip(self.names, found, truth, strict=True):
             if mine is None and right is None:
                 continue
-            own = 0.0 if mine is None else mine.formed().sum(0)
+            own = 0.0 if mine is None else mine.gradient.formed().sum(0)
             other = torch.zeros(()) if right is None else right
             wrong = float(torch.as_tensor(own - other).detach().norm())
             if wrong > allowed * (float(other.norm()) + 0.01 * size):

@@ -88,13 +88,15 @@ class Factored:
         inputs: `[B, R, D]`.
         grads: `[B, R, O]`.
         units: of the B rows.
-        shape: of the parameter, D·O values.
+        shape: of the parameter, D·O values, its dimensions as the factors have them.
+        order: how to permute them into the parameter's own; None where they are in it.
     """
 
     inputs: torch.Tensor
     grads: torch.Tensor
     units: Units
     shape: tuple[int, ...]
+    order: tuple[int, ...] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -127,11 +129,13 @@ class Factored:
         if not bool(kept.all()):
             grads, inputs, rows = grads[kept], inputs[kept], rows[kept]
         scaled = (grads * rows[:, None, None]).flatten(0, 1)
-        return (scaled.t() @ inputs.flatten(0, 1)).reshape(self.shape)
+        total = (scaled.t() @ inputs.flatten(0, 1)).reshape(self.shape)
+        return total if self.order is None else total.permute(self.order)
 
     def formed(self) -> torch.Tensor:
         """See `UnitGradient.formed`."""
-        return outer(self.inputs, self.grads, self.units).reshape(self.units.count, *self.shape)
+        found = outer(self.inputs, self.grads, self.units)
+        return Formed(found.reshape(self.units.count, *self.shape), self.order).formed()
 
 
 @dataclass(frozen=True)
@@ -208,11 +212,29 @@ class Rows:
         return torch.cat([part.formed() for part in self.parts], dim=1)
 
 
-def added(parts: Sequence[UnitGradient]) -> UnitGradient:
+@dataclass(frozen=True)
+class Measured:
+    """A gradient whose norms were taken when it was made, while it was in the cache.
+
+    Attributes:
+        gradient: of one parameter.
+        squares: its squared norms, `[units]` float64.
+    """
+
+    gradient: UnitGradient
+    squares: torch.Tensor
+
+    @classmethod
+    def of(cls, gradient: UnitGradient) -> Measured:
+        """Measure a gradient."""
+        return cls(gradient, gradient.squares())
+
+
+def added(parts: Sequence[Measured]) -> Measured:
     """Return the gradient of a parameter that was used more than once."""
     if len(parts) == 1:
         return parts[0]
-    return Formed(torch.stack([part.formed() for part in parts]).sum(0))
+    return Measured.of(Formed(torch.stack([part.gradient.formed() for part in parts]).sum(0)))
 
 
 def outer(inputs: torch.Tensor, grads: torch.Tensor, units: Units) -> torch.Tensor:
@@ -226,15 +248,20 @@ def outer(inputs: torch.Tensor, grads: torch.Tensor, units: Units) -> torch.Tens
 
 
 def product(
-    inputs: torch.Tensor, grads: torch.Tensor, units: Units, shape: tuple[int, ...]
+    inputs: torch.Tensor,
+    grads: torch.Tensor,
+    units: Units,
+    shape: tuple[int, ...],
+    order: tuple[int, ...] | None = None,
 ) -> UnitGradient:
     """Return the gradient of a matrix that maps inputs `[B, R, D]` to outputs `[B, R, O]`.
 
-    Factors are kept where their inner products cost less than writing and reading the gradients.
+    `shape` and `order` are those of `Formed` and `Factored`. Factors are kept
+    where their inner products cost less than writing and reading the gradients.
     """
     if factors_pay(inputs.shape[1], inputs.shape[-1], grads.shape[-1], units):
-        return Factored(inputs, grads, units, shape)
-    return Formed(outer(inputs, grads, units).reshape(units.count, *shape))
+        return Factored(inputs, grads, units, shape, order)
+    return Formed(outer(inputs, grads, units).reshape(units.count, *shape), order)
 
 
 def widened(values: torch.Tensor) -> torch.Tensor:
@@ -246,7 +273,7 @@ def widened(values: torch.Tensor) -> torch.Tensor:
 def factors_pay(rows: int, wide: int, high: int, units: Units) -> bool:
     """Whether `rows` outer products a row of the batch are best kept as factors of `wide` and `high` values."""
     rows *= max(1, units.rows // max(1, units.count))
-    return rows * rows * (wide + high) <= 15 * wide * high
+    return rows * rows * (wide + high) <= 5 * wide * high
 
 
 def squared_norms(values: torch.Tensor) -> torch.Tensor:

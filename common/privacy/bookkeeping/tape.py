@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.errors import StudyError
-from common.privacy.bookkeeping.gradients import UnitGradient
+from common.privacy.bookkeeping.gradients import Measured, UnitGradient
 from common.privacy.bookkeeping.units import Units
 
 Gradients = Mapping[str, UnitGradient]
@@ -53,6 +53,7 @@ class Tape:
     Attributes:
         units: of the batch; None when nothing is recorded.
         found: gradients by parameter, as the backward pass brings them; a parameter used twice has two.
+        reads: what layers read, until their gradient has come.
         ends: where the backward pass may stop: below them lie no weights.
         read_bytes: what the layers' inputs and outputs hold.
     """
@@ -66,8 +67,10 @@ class Tape:
         """Forget everything, also what an interrupted pass left behind."""
         self.units = None
         self.busy = False
-        self.found: dict[nn.Parameter, list[UnitGradient]] = {}
+        self.found: dict[nn.Parameter, list[Measured]] = {}
         self.ends: list[torch.Tensor | torch.autograd.graph.GradientEdge] = []
+        self.reads: dict[int, Read] = {}
+        self.count = 0
         self.read_bytes = 0
 
     def start(self, units: Units) -> None:
@@ -103,10 +106,12 @@ class Tape:
             raise _unusual(watched, "its first dimension is not that of the samples")
         if not output.requires_grad:
             return output
-        kept, version = Read(read.detach(), output.grad_fn), read._version
+        number, version = self.count, read._version
+        self.count += 1
         self.read_bytes += read.nbytes + output.nbytes
 
         def arrived(grad: torch.Tensor) -> None:
+            kept = self.reads.pop(number)
             if kept.values._version != version:
                 raise _unusual(watched, "what it read was overwritten in place afterwards")
             self.busy = True  # a rule may run its layer again, which is no news
@@ -117,6 +122,8 @@ class Tape:
 
         # The edge stays that of this layer even if an in-place operation changes the tensor later; not so of a view.
         output = output.clone() if output._is_view() else output
+        # Held by the tape, not by the hook: a hook that holds its own node would never be freed.
+        self.reads[number] = Read(read.detach(), output.grad_fn)
         if not read.requires_grad:
             self.ends.append(torch.autograd.graph.get_gradient_edge(output))
         output.register_hook(arrived)
@@ -127,7 +134,7 @@ class Tape:
         for name, gradient in gradients.items():
             parameter = layer.get_parameter(name)
             if parameter.requires_grad:
-                self.found.setdefault(parameter, []).append(gradient)
+                self.found.setdefault(parameter, []).append(Measured.of(gradient))
 
 
 def _unusual(watched: Watched, why: str) -> StudyError:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import math
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -297,6 +301,50 @@ def test_random_layers_beside_bare_weights_are_refused() -> None:
     token.inner = nn.Dropout(0.1)  # type: ignore[assignment]
     with pytest.raises(StudyError, match="Dropout"):
         BookkeepingEngine(nn.Sequential(token))
+
+
+class Marked(torch.autograd.Function):
+    """Does nothing, and keeps a mark in the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, mark: object) -> torch.Tensor:
+        ctx.mark = mark
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        return grads[0], None
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_step_leaves_no_graph_in_memory(interrupted: bool) -> None:
+    class Mark:
+        pass
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.norm, self.other = nn.Linear(4, 4), nn.GroupNorm(2, 4), nn.LSTM(4, 3)
+            self.other.batch_first = True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            middle: torch.Tensor = Marked.apply(self.norm(self.one(x)), marks.pop())
+            return self.other(middle[:, None])[0].flatten(1)
+
+    marks = [Mark()]
+    left = weakref.ref(marks[0])
+    engine = BookkeepingEngine(Network())
+    batch = UnitBatch(torch.randn(2, 4), torch.zeros(2, 3), torch.arange(2), 2)
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if interrupted:
+            raise KeyboardInterrupt
+        return (outputs - targets).square().sum(1)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        engine.clipped_sum(batch, loss, Clipping(1.0))
+    gc.collect()
+    assert left() is None
 
 
 def test_an_input_overwritten_in_place_is_named() -> None:
