@@ -143,6 +143,15 @@ class Privacy(Section):
     )
     engine: Literal["auto", "bookkeeping", "hooks"] = "auto"
 
+    @field_validator("sampling_rate", mode="before")
+    @classmethod
+    def _quoted(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            raise ValueError(
+                f"expected a fraction in quotes, such as '1/20', got the number {value}"
+            )
+        return value
+
     @field_validator("sampling_rate")
     @classmethod
     def _rational(cls, value: str | None) -> str | None:
@@ -223,6 +232,12 @@ class Study(Section):
     privacy: Privacy
     federation: Federation
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _only_images_turn(self) -> Study:
+        if self.training.augment and len(self.data.input_shape) != 3:
+            raise ValueError("training.augment turns images; these data are none")
+        return self
 
     @property
     def name(self) -> str:

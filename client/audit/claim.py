@@ -11,10 +11,12 @@ from client.audit.statement import Claim
 from common.errors import StudyError
 from common.privacy.events import GaussianEvent
 from common.privacy.runs import StatedRun
-from common.privacy.samplers import REPLACED, Account, account, as_if_poisson
+from common.privacy.samplers import NO_PLD, REPLACED, ZEROED, Account, account, as_if_poisson
 from common.privacy.tuning import Tuning, tuning_epsilon
 
 _ACCURACY = 1e-3  # by which two accountants of one theorem may differ
+_RENYI_ALONE = "No grid holds these losses at this δ: the figure is the Rényi bound (Mironov 2017, arXiv 1702.07476)."
+_HUGE = 1e9  # digits beyond it say nothing
 _WAYS = {"poisson": "Poisson", "shuffled": "shuffled", "fixed": "fixed-size"}
 
 
@@ -63,7 +65,7 @@ def _summary(claim: Claim, found: Account, honest: float) -> str:
 
 def _figures(claim: Claim, found: Account, naive: float | None, tuned: Tuning | None) -> Table:
     rows: list[tuple[str, float | None, str]] = [
-        ("PLD, the figure of record", found.pld, found.adjacency),
+        ("PLD, the figure of record", found.pld, found.missing.get("pld", found.adjacency)),
         (
             "PRV, a check",
             found.prv,
@@ -72,8 +74,7 @@ def _figures(claim: Claim, found: Account, naive: float | None, tuned: Tuning | 
         ("RDP, a looser check", found.rdp, found.missing.get("rdp", "Rényi bound")),
     ]
     if found.adjacency != REPLACED:
-        why = "" if found.replace_one is not None else "no theorem at hand for this sampling"
-        rows.append(("PLD, one unit replaced", found.replace_one, why or "replace-one adjacency"))
+        rows.append(("PLD, one unit replaced", found.replace_one, _replaced(found)))
     if found.at_least is not None:
         rows.append(("At least", found.at_least, "a lower bound: no analysis can prove less"))
     if naive is not None:
@@ -91,6 +92,15 @@ def _figures(claim: Claim, found: Account, naive: float | None, tuned: Tuning | 
     )
 
 
+def _replaced(found: Account) -> str:
+    """What the figure for a replaced unit is, or why there is none."""
+    if found.replace_one is not None:
+        return "replace-one adjacency"
+    if found.adjacency == ZEROED and "pld" not in found.missing:
+        return "no theorem at hand for this sampling"
+    return found.missing.get("pld", NO_PLD)
+
+
 def _statement(claim: Claim) -> tuple[str, ...]:
     run = claim.run
     cut = f", cut to at most {run.most:,}" if run.most else ""
@@ -105,7 +115,8 @@ def _proof(found: Account, tuned: Tuning | None) -> tuple[str, ...]:
     theorem = found.theorem[0].upper() + found.theorem[1:] + "."
     adjacency = f"Adjacency: {found.adjacency}."
     choice = () if tuned is None else (f"Choosing: {tuned.theorem}.",)
-    return (theorem, *choice, adjacency)
+    bound = () if found.pld is not None or found.rdp is None else (_RENYI_ALONE,)
+    return (theorem, *bound, *choice, adjacency)
 
 
 def _warnings(run: StatedRun) -> tuple[str, ...]:
@@ -177,4 +188,6 @@ def _data(
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return "∞" if math.isinf(value) else f"{value:.4g}" if value < 1 else f"{value:.3f}"
+    if math.isinf(value):
+        return "∞"
+    return f"{value:.3f}" if 1 <= value < _HUGE else f"{value:.4g}"

@@ -13,6 +13,18 @@ from common.files import write_atomically
 _DATABASE = b"SQLite format 3\0"
 
 
+def require_file(ledger: Path) -> None:
+    """Raise StudyError where a path that has to be one ledger is missing or a folder."""
+    if ledger.is_dir():
+        raise StudyError(
+            "A ledger is a file, and this is a folder.",
+            where=str(ledger),
+            fix="Name the file in it: <site>.ledger.",
+        )
+    if not ledger.exists():
+        raise StudyError("There is no such file.", where=str(ledger), fix="Name a ledger file.")
+
+
 def lines(ledger: Path) -> list[str]:
     """Return each entry as one line in canonical JSON.
 
@@ -21,8 +33,7 @@ def lines(ledger: Path) -> list[str]:
         StudyError: there is no such file.
         MachineError: it cannot be read now.
     """
-    if not ledger.exists():
-        raise StudyError("There is no such file.", where=str(ledger), fix="Name a ledger file.")
+    require_file(ledger)
     book, written = Book(), list[str]()
 
     def visit(entry: Entry) -> None:

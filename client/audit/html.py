@@ -30,7 +30,7 @@ def write(document: Document, path: Path) -> None:
         StudyError: `path` is a folder, or a file that is no audit report.
         MachineError: it cannot be written.
     """
-    _require_free(path)
+    require_free(path)
     write_atomically(path, render(document).encode("utf-8", "replace"), mode=0o644)
 
 
@@ -82,7 +82,7 @@ def _command() -> str:
     return shlex.join(["consilium", *sys.argv[1:]])
 
 
-def _require_free(path: Path) -> None:
+def require_free(path: Path) -> None:
     """Refuse a target that is something else: a slip of the hand must not replace a ledger."""
     where = f"--html {path}"
     try:

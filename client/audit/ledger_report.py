@@ -114,7 +114,9 @@ def audit(
     """
     if delta is not None and not 0 < delta < 1:
         raise StudyError(
-            f"Expected --delta to be above 0 and below 1, not {delta}.", where="--delta"
+            f"Expected --delta to be above 0 and below 1, not {delta}.",
+            where="--delta",
+            fix="Choose δ well below one in the number of patients, or leave --delta out.",
         )
     books = [(path, *_read(path)) for path in find_ledgers(paths)]
     ledgers = tuple(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.audit.export import require_file
 from client.guard.book import Book, Charge, split_group
 from client.guard.budget import Budget, sharing, worst_cases
 from client.guard.chain import Chain
@@ -31,6 +32,8 @@ class StudyCost:
         budget: the site's limit, or None if none is known.
         others: charges of other studies that touch the same patients.
         begun: rounds of this study that the ledger already holds; they are part of the plan, not counted twice.
+        book_given: whether a ledger says what was spent.
+        stranger: the ledger's site, where that is another than the one that plans; else empty.
         split: how training and held-out patients are told apart; of several splits, everything composes.
     """
 
@@ -42,6 +45,8 @@ class StudyCost:
     others: tuple[Charge, ...]
     begun: int
     split: str
+    book_given: bool = False
+    stranger: str = ""
 
     @property
     def delta(self) -> float:
@@ -147,6 +152,10 @@ def cost_of(
         others=tuple(charge for charge in charges if charge.fingerprint != study.fingerprint),
         begun=len({charge.round for charge in mine if charge.event.steps}),
         split=_split(study, mine),
+        book_given=book is not None,
+        stranger=book.site
+        if book is not None and site is not None and book.site != site.name
+        else "",
     )
 
 
@@ -154,8 +163,10 @@ def read_ledger(path: Path) -> Book:
     """Verify a ledger and read it.
 
     Raises:
+        StudyError: there is no such file.
         TamperedError: the chain does not hold; what such a file says proves nothing.
     """
+    require_file(path)
     book = Book()
     chain = Chain(path, writable=False).verify(book.apply)
     if not chain.intact:

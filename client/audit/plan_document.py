@@ -76,13 +76,20 @@ def _notes(cost: StudyCost) -> tuple[str, ...]:
                 f"The δ = {delta:g} of the {name} is not below 1/n = {1 / patients:.3g}: publishing one patient of "
                 f"{patients:,} at random would be allowed at any ε. Choose δ well below 1/n."
             )
+    if cost.stranger:
+        found.append(
+            f"The first ledger is that of '{cost.stranger}', not this site's: it does not say what this site's "
+            "patients have spent."
+        )
     if cost.begun:
         found.append(
             f"{cost.begun} round(s) of this study are in the ledger; they are part of the plan."
         )
     if not cost.others:
         found.append(
-            "Nothing spent on other studies is counted. Name the site's ledger with --ledger if it has one."
+            "The ledger holds nothing that was spent on other studies by the same patients."
+            if cost.book_given
+            else "Nothing spent on other studies is counted. Name the site's ledger with --ledger if it has one."
         )
     else:
         found.append(

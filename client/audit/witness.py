@@ -136,7 +136,9 @@ def compare(
     lost = tuple(sorted({each.round for each in every if each.head not in trace.places}))
     problems: dict[str, None] = {}
     if not trace.chain.intact:
-        problems[f"Entry {trace.chain.broken_at} does not hold: {trace.chain.reason}."] = None
+        problems[
+            f"Entry {trace.chain.broken_at} does not hold: {trace.chain.reason.rstrip('.')}."
+        ] = None
     elif lost:
         problems[_gap(trace, every, lost)] = None
     if trace.chain.intact:
@@ -233,24 +235,30 @@ def _fingerprint(run: Path) -> str:
 def _document(
     compared: Sequence[Comparison], left_out: Sequence[str], run: Path, fingerprint: str
 ) -> Document:
-    bad = [one for one in compared if one.problems]
+    bad = [made for made in compared if made.problems]
     verdict: Verdict = "tampered" if bad else "sound"
     count = f"{len(compared)} ledger{'s' if len(compared) > 1 else ''}"
+    one = len(compared) == 1
     summary = (
-        f"{len(bad)} of {count} do not hold what the coordinator saw."
+        f"{len(bad)} of {count} {'does' if len(bad) == 1 else 'do'} not hold what the coordinator saw."
         if bad
-        else f"{count} hold everything that the coordinator saw of them."
+        else f"{count} {'holds' if one else 'hold'} everything that the coordinator saw of {'it' if one else 'them'}."
     )
     rows = tuple(
-        (one.site or "?", str(one.replies), str(one.entries), " ".join(one.problems) or "agrees")
-        for one in compared
+        (
+            made.site or "?",
+            str(made.replies),
+            str(made.entries),
+            " ".join(made.problems) or "agrees",
+        )
+        for made in compared
     )
     table = Table("Ledgers", ("site", "replies heard", "entries", "finding"), rows)
     notes = (Text("Not compared", tuple(left_out)),) if left_out else ()
     data = {
         "run": str(run),
         "fingerprint": fingerprint,
-        "ledgers": [one.to_json() for one in compared],
+        "ledgers": [made.to_json() for made in compared],
         "notes": list(left_out),
     }
     parts = (table, *notes, Text("How to read this", _READING))

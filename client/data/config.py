@@ -8,7 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from common.data_spec import Scalar
 
@@ -16,6 +24,15 @@ from common.data_spec import Scalar
 def _many(value: object) -> object:
     """Read one value where a list is allowed."""
     return value if isinstance(value, list | tuple) else [value]
+
+
+def _absolute(value: Path, info: ValidationInfo) -> Path:
+    """Resolve against the folder of site.toml."""
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder) / value.expanduser()
+
+
+LocalPath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class _Table(BaseModel):
@@ -27,14 +44,7 @@ class _Table(BaseModel):
 class _Located(_Table):
     """Something that lies at a path."""
 
-    path: Path
-
-    @field_validator("path", "labels", mode="after", check_fields=False)
-    @classmethod
-    def _absolute(cls, value: Path, info: ValidationInfo) -> Path:
-        """Resolve against the folder of site.toml."""
-        folder = (info.context or {}).get("folder", Path())
-        return Path(folder) / value.expanduser()
+    path: LocalPath
 
 
 class _Dataset(_Located):
@@ -133,7 +143,7 @@ class DicomDataset(_Dataset, TextFormat):
     """
 
     kind: Literal["dicom"]
-    labels: Path
+    labels: LocalPath
 
 
 class TableDataset(_Dataset, TextFormat, _Filtered):

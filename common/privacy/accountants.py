@@ -24,7 +24,7 @@ from common.errors import StudyError
 from common.privacy import prv
 from common.privacy.distributions import Kind, Parts, Step, total
 from common.privacy.events import Event, GaussianEvent, Segment, UnprotectedEvent
-from common.privacy.renyi import FEW_ORDERS, renyi
+from common.privacy.renyi import FEW_ORDERS, renyi_epsilon
 
 Adjacency = Literal["add/remove", "replace-one"]
 
@@ -91,7 +91,7 @@ def epsilon_rdp(events: Sequence[Event], delta: float) -> float:
 def epsilon_renyi_quick(events: Sequence[Event], delta: float) -> float:
     """Rényi bound over a few orders, in a millisecond: a first guess, never a figure to report."""
     parts = segments(events)
-    return float(renyi(parts, FEW_ORDERS).get_epsilon(delta)) if parts else 0.0
+    return renyi_epsilon(parts, delta, FEW_ORDERS) if parts else 0.0
 
 
 def epsilon_prv(events: Sequence[Event], delta: float) -> tuple[float | None, str]:
@@ -142,9 +142,13 @@ def epsilon_of(parts: Parts, delta: float, interval: float = RECORD_INTERVAL) ->
 
 @lru_cache(maxsize=4096)
 def _rdp(parts: tuple[Segment, ...], delta: float) -> float:
-    return float(renyi(parts).get_epsilon(delta)) if parts else 0.0
+    return renyi_epsilon(parts, delta) if parts else 0.0
 
 
 def _require_delta(delta: float) -> None:
     if not 0 < delta < 1:
-        raise StudyError(f"Expected delta to be above 0 and below 1, not {delta!r}.", where="delta")
+        raise StudyError(
+            f"Expected delta to be above 0 and below 1, not {delta!r}.",
+            where="delta",
+            fix="Choose δ well below one in the number of patients, for example 1e-5.",
+        )

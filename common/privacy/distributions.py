@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from common.privacy.renyi import FEW_ORDERS, renyi
+from common.privacy.renyi import FEW_ORDERS, renyi_epsilon
 
 # dp-accounting brings scipy's optimisers along, a second that runs without privacy need not wait:
 # it is imported where it is used.
@@ -186,7 +186,7 @@ def _affordable(parts: Parts, interval: float) -> float:
     All steps together span about twice the Rényi bound at a negligible δ.
     """
     step = max(_span(one.rate, one.reach) for one, _ in parts)
-    whole = 2 * renyi(_as_segments(parts), FEW_ORDERS).get_epsilon(_NEGLIGIBLE)
+    whole = 2 * renyi_epsilon(_as_segments(parts), _NEGLIGIBLE, FEW_ORDERS)
 
     def fits(grid: float) -> bool:
         return step <= grid * _STEP_POINTS and whole <= grid * _TOTAL_POINTS

@@ -10,7 +10,8 @@ from opacus.validators import ModuleValidator
 from torch import nn
 
 from common.errors import StudyError
-from common.privacy.bookkeeping.gradients import Formed, widened
+from common.privacy.bookkeeping.gradients import Formed
+from common.privacy.bookkeeping.sums import widened
 from common.privacy.bookkeeping.units import Units
 from common.privacy.clipping import Clipping
 from common.privacy.engine import (

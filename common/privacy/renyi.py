@@ -28,6 +28,15 @@ def renyi(parts: Iterable[Segment], orders: Sequence[float] | None = None) -> Rd
     return accountant
 
 
+def renyi_epsilon(
+    parts: Iterable[Segment], delta: float, orders: Sequence[float] | None = None
+) -> float:
+    """ε at `delta` of the segments; an order whose loss rounds to less than zero counts as zero, without a warning."""
+    accountant = renyi(parts, orders)
+    with quiet():
+        return float(accountant.get_epsilon(delta))
+
+
 @contextmanager
 def quiet(name: str = "absl") -> Iterator[None]:
     """Hush dp-accounting: orders whose series does not converge are left out, which is safe."""

@@ -45,7 +45,7 @@ class StatedRun:
         _require(0 < self.rate <= 1, "q", str(self.rate), "above 0 and at most 1")
         _require_noise(self.noise_multiplier)
         _require(1 <= self.steps <= MOST_STEPS, "steps", _short(self.steps), f"1 … {MOST_STEPS:,}")
-        _require(0 < self.delta < 1, "delta", self.delta, "above 0 and below 1")
+        _require_delta(self.delta)
         for name, value in (("n", self.units), ("max-batch", self.most)):
             _require(value is None or value >= 1, name, value, "1 or more")
         if self.most is not None and (self.batches != "poisson" or self.units is None):
@@ -72,6 +72,15 @@ def _require_noise(sigma: float) -> None:
             f"Expected sigma to be finite and above 0, not {sigma!r}.",
             where="sigma",
             fix="State the noise in units of the clip norm; without noise no ε is finite.",
+        )
+
+
+def _require_delta(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise StudyError(
+            f"Expected delta to be above 0 and below 1, not {delta!r}.",
+            where="delta",
+            fix="State δ well below one in the number of units, for example 1e-5.",
         )
 
 

@@ -22,7 +22,7 @@ ZEROED = "add/remove one unit by zeroing it"
 REPLACED = "replace one unit"
 
 _NO_RDP = "dp-accounting has no Rényi bound for this sampling and adjacency"
-_NO_PLD = "the losses outgrow every grid that fits into memory"
+NO_PLD = "the losses outgrow every grid that fits into memory, or δ is too small for it"
 _NO_PRV = "Opacus' PRV accountant covers Poisson sampling and full batches under add/remove only"
 _WHOLE_EPOCHS = 100_000  # more of them only raise a lower bound that is out of all measure
 
@@ -140,7 +140,7 @@ def _told(
     known = {
         name: value for name, value in figures.items() if value is not None and math.isfinite(value)
     }
-    why = {"pld": _NO_PLD, "prv": no_prv or _NO_PLD, "rdp": _NO_RDP}
+    why = {"pld": NO_PLD, "prv": no_prv or NO_PLD, "rdp": _NO_RDP}
     return Account(
         pld=known.get("pld"),
         prv=known.get("prv"),

@@ -98,7 +98,7 @@ class Classification:
         count = confusion.sum()
         curves = [roc.curve(scores, tally.variance) for scores in tally.arrays["scores"]]
         figures = {
-            "loss": _ratio(float(tally.arrays["log_loss"][0]) * LOSS_CEILING, count),
+            "loss": _loss(float(tally.arrays["log_loss"][0]), count),
             "accuracy": _ratio(np.trace(confusion), count),
             "balanced_accuracy": float(np.mean(_recalls(confusion))),
             "macro_f1": float(np.mean(_f1(confusion))),
@@ -146,6 +146,11 @@ def _recalls(confusion: Floats) -> list[float]:
 def _f1(confusion: Floats) -> list[float]:
     diagonal, rows, columns = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return [_ratio(2 * d, r + c) for d, r, c in zip(diagonal, rows, columns, strict=True)]
+
+
+def _loss(total: float, count: float) -> float:
+    """Return the mean log loss; NaN where noise pushed the sum below 0, which no loss can be."""
+    return _ratio(total * LOSS_CEILING, count) if total >= 0 else math.nan
 
 
 def _ratio(part: float, whole: float) -> float:

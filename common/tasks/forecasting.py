@@ -110,14 +110,17 @@ class Forecasting:
         }
 
     def _mean_error(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        sums, count = np.clip(tally.arrays[name], 0, None), tally.arrays["count"]
-        shares = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
-        return np.asarray(shares * 2 * self.half_range)
+        return _shares(tally, name) * 2 * self.half_range
 
     def _rmse(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        sums, count = np.clip(tally.arrays[name], 0, None), tally.arrays["count"]
-        shares = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
-        return np.asarray(np.sqrt(shares) * 2 * self.half_range)
+        return np.asarray(np.sqrt(_shares(tally, name)) * 2 * self.half_range)
+
+
+def _shares(tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return a sum over the count, by horizon; NaN where noise pushed either below what can be."""
+    sums, count = tally.arrays[name], tally.arrays["count"]
+    possible = (count > 0) & (sums >= 0)
+    return np.divide(sums, count, out=np.full_like(sums, np.nan), where=possible)
 
 
 def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:

@@ -90,7 +90,8 @@ def curve(histogram: Floats, variance: float = 0.0) -> Curve:
     auc = float(np.clip((positives * below).sum() / m, 0, 1))
     seen = np.clip(histogram, 0, None)
     spread = _variance(seen[1], below, auc, m) / m + _variance(seen[0], above, auc, n) / n
-    spread += _noise(below, above, auc, n, m, variance)
+    if variance:
+        spread += _noise(below, above, auc, n, m, variance)
     return Curve(_rising(negatives, n), _rising(positives, m), auc, math.sqrt(spread))
 
 

@@ -30,6 +30,8 @@ def notes(run: Run) -> list[Note]:
     statistics = _STATISTICS.get(metrics.privacy.statistics or "")
     if statistics:
         found.append(Note("What the test figures reveal", statistics))
+    if metrics.privacy.statistics == "noisy" and None in metrics.final.values():
+        found.append(Note("Why a figure is missing", _HIDDEN))
     found.append(Note("Pooled, not averaged", _POOLED))
     if metrics.simulation:
         found.append(Note("Why you see each hospital’s exact figures", _SIMULATION))
@@ -43,6 +45,8 @@ def _privacy_notes(run: Run) -> list[Note]:
         Note("What ε means here", _epsilon_note(metrics)),
         Note("Where the noise comes from", REHEARSAL if fixed_noise else _SYSTEM_NOISE),
     ]
+    if metrics.privacy.unit == "sample":
+        return [*found, Note("A patient with several samples", _SAMPLES)]
     pair = _two_hospitals(run)
     return [*found, pair] if pair else found
 
@@ -88,6 +92,10 @@ def _two_hospitals(run: Run) -> Note | None:
     return Note("A patient of two hospitals", text)
 
 
+_SAMPLES = (
+    "ε holds for one sample, not for a patient. A patient with several samples, or known to several "
+    "hospitals, is protected less than ε says."
+)
 _JOINTLY = (
     "Each ε is for a patient known to that hospital alone. For a patient known to two of them, "
     "whichever two, the losses compose: at most ε {}, δ {}."
@@ -121,6 +129,10 @@ _STATISTICS = {
     ),
     "none": "No statistic on the test patients left the hospitals, so there are no metrics.",
 }
+_HIDDEN = (
+    "The noise on the counts can be larger than the counts themselves, above all with few test "
+    "patients or a small ε. A figure that such counts cannot give is left out, not guessed."
+)
 _POOLED = (
     "Metrics are computed from the sum of the hospitals’ counts, as if all test patients had been "
     "in one place. A mean of the hospitals’ own figures would differ."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from common.charts.numbers import bound, count, fixed, upper, word
+from common.charts.numbers import bound, count, fixed, tiny, upper, word
 from common.charts.scale import finite
 from server.report.learning import headline
 from server.report.notes import REHEARSAL, Note
@@ -63,6 +63,12 @@ def over_budget(metrics: RunMetrics) -> bool:
     return spent > target * (1 + 1e-9)
 
 
+_DELTA = (
+    "δ {} is at least 1/{:.0f}, one over the patients of the smallest hospital: a mechanism that "
+    "publishes one patient whole may satisfy it."
+)
+
+
 def warnings(run: Run) -> list[Note]:
     """What a reader must know before believing the headline."""
     metrics, found = run.metrics, []
@@ -72,6 +78,10 @@ def warnings(run: Run) -> list[Note]:
         found.append(Note("Over the budget.", f"The study allows ε {target}; {spent} was spent."))
     if metrics.privacy.enabled and metrics.privacy.randomness == "fixed":
         found.append(Note("A rehearsal.", REHEARSAL))
+    declared = finite(site.declared_patients for site in metrics.sites.values())
+    delta = largest(metrics, lambda site: site.delta)
+    if metrics.privacy.enabled and declared and delta is not None and delta >= 1 / min(declared):
+        found.append(Note("δ is too large.", _DELTA.format(tiny(delta), min(declared))))
     failed = [record for record in run.rounds if record.failures]
     if failed:
         text = f"In {len(failed):,} of {len(run.rounds):,} rounds a hospital gave no usable answer;"

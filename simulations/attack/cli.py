@@ -57,6 +57,7 @@ def attack(
 
     Exit code: 0 sound, 10 leaking.
     """
+    from client.audit.html import require_free
     from client.audit.render import emit
     from common.study_file import load_study
     from simulations.attack.audit import audit
@@ -64,6 +65,8 @@ def attack(
     from simulations.attack.subject import Subject
     from simulations.bundled import study_path
 
+    if html is not None:
+        require_free(html)  # before minutes of training, not after
     path = study_path(study)
     loaded = load_study(path, overrides or [])
     with _hospital(path, loaded, hospitals) as (site, scratch), _status() as say:

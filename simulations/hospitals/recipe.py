@@ -116,4 +116,6 @@ def _remove_ours(directory: Path) -> None:
 
 
 def _count(folder: Path) -> int:
-    return sum(1 for path in folder.rglob("*") if path.is_file())
+    """Count what was generated; what a site keeps for itself beside it, in hidden folders, is its own."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sum(not any(part.startswith(".") for part in file.parts) for file in files)

@@ -97,6 +97,7 @@ def test_an_agent_that_cannot_be_made_is_a_refusal(caplog: pytest.LogCaptureFixt
     def find(_: Context) -> Agent:
         raise TamperedError("The ledger does not hold together.", where="/secret/place")
 
+    caplog.set_level(logging.WARNING, logger="client")  # a simulation in this process silenced it
     reply = send(build(find), "query.describe", RecordDict())
     assert reply.error.code == wire.SITE_ERROR + TamperedError.exit_code
     assert reply.error.reason == TamperedError.told

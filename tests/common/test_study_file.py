@@ -145,6 +145,7 @@ def test_a_missing_or_unknown_kind_names_the_kinds(content: Content, changes: An
         ({"privacy": {"sampling_rate": "1/0"}}, "such as '1/20'"),
         ({"privacy": {"sampling_rate": "1e-99999999"}}, "such as '1/20'"),
         ({"privacy": {"sampling_rate": "often"}}, "such as '1/20'"),
+        ({"privacy": {"sampling_rate": 0.05}}, "a fraction in quotes"),
         ({"privacy": {"clip_norm": float("inf")}}, "privacy.clip_norm"),
         ({"privacy": {"noise_multiplier": float("nan")}}, "privacy.noise_multiplier"),
         ({"training": {"learning_rate": float("inf")}}, "training.learning_rate"),
@@ -326,3 +327,10 @@ def test_the_order_of_keys_and_comments_do_not_change_the_fingerprint(tmp_path: 
         (tmp_path / "b.toml").write_text(turned, encoding="utf-8")
         a, b = load_study(tmp_path / "a.toml"), load_study(tmp_path / "b.toml")
         assert a.fingerprint == b.fingerprint
+
+
+def test_only_images_can_be_augmented() -> None:
+    content = tomllib.loads(template("series", "x"))
+    content["training"]["augment"] = ["flip"]
+    with pytest.raises(StudyError, match="turns images"):
+        parse_study(content, where="x")

@@ -141,6 +141,17 @@ def test_the_same_recipe_is_used_again_and_another_refused(hospitals: Path) -> N
         make(hospitals, seed=8)
 
 
+def test_what_a_site_keeps_for_itself_does_not_make_the_hospitals_strange(tmp_path: Path) -> None:
+    """A study leaves prepared cohorts and quarantine lists there; the next one uses the same hospitals."""
+    folder = tmp_path / "h"
+    make(folder, sites=1, archives=["heart"])
+    own = folder / "hospital-1" / ".consilium" / "cohorts"
+    own.mkdir(parents=True)
+    (own / "meta.json").write_text("{}")
+    make(folder, sites=1, archives=["heart"])
+    assert (own / "meta.json").is_file()
+
+
 def test_foreign_folders_are_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="not empty"):

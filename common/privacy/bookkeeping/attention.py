@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from common.errors import StudyError
 from common.privacy.bookkeeping.dense_layers import matrix
-from common.privacy.bookkeeping.gradients import Formed, Rows, UnitGradient, widened
+from common.privacy.bookkeeping.gradients import Formed, Rows, UnitGradient
+from common.privacy.bookkeeping.sums import widened
 from common.privacy.bookkeeping.tape import Gradients, Read, Tape, Watched
 from common.privacy.bookkeeping.units import Units
 

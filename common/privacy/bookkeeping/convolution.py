@@ -9,13 +9,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from common.privacy.bookkeeping.gradients import (
-    Formed,
-    UnitGradient,
-    outer,
-    product,
-    widened,
-)
+from common.privacy.bookkeeping.gradients import Formed, UnitGradient, product
+from common.privacy.bookkeeping.sums import outer, widened
 from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
 

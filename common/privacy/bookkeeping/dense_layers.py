@@ -7,7 +7,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from common.privacy.bookkeeping.gradients import Formed, Scattered, UnitGradient, product, widened
+from common.privacy.bookkeeping.gradients import Formed, Scattered, UnitGradient, product
+from common.privacy.bookkeeping.sums import widened
 from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from common.errors import StudyError
 from common.memory_format import channels_last, laid_out
-from common.privacy.bookkeeping.gradients import Measured, added, widened
+from common.privacy.bookkeeping.gradients import Measured, added
 from common.privacy.bookkeeping.layers import watch
+from common.privacy.bookkeeping.sums import widened
 from common.privacy.bookkeeping.tape import Tape
 from common.privacy.bookkeeping.units import Units
 from common.privacy.clipping import Clipping

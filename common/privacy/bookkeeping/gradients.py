@@ -12,9 +12,9 @@ from typing import Protocol
 
 import torch
 
+from common.privacy.bookkeeping.sums import gram, outer, squared_norms
 from common.privacy.bookkeeping.units import Units
 
-_BLOCK = 1024
 _ROUNDING = 2.5e-7
 """Relative error of a float32 sum of products, with room to spare."""
 
@@ -118,8 +118,8 @@ class Factored:
         if each:
             x = self.inputs.reshape(self.units.count, -1, self.inputs.shape[-1])
             g = self.grads.reshape(self.units.count, -1, self.grads.shape[-1])
-            return _gram(x, g)
-        return torch.cat([_gram(x.flatten(0, 1)[None], g.flatten(0, 1)[None]) for x, g in pairs])
+            return gram(x, g)
+        return torch.cat([gram(x.flatten(0, 1)[None], g.flatten(0, 1)[None]) for x, g in pairs])
 
     def weighted(self, factors: torch.Tensor) -> torch.Tensor:
         """See `UnitGradient.weighted`."""
@@ -237,16 +237,6 @@ def added(parts: Sequence[Measured]) -> Measured:
     return Measured.of(Formed(torch.stack([part.gradient.formed() for part in parts]).sum(0)))
 
 
-def outer(inputs: torch.Tensor, grads: torch.Tensor, units: Units) -> torch.Tensor:
-    """Return every unit's Σ_r grads[r] inputs[r]ᵀ, `[units, O, D]`, of `[B, R, D]` and `[B, R, O]`."""
-    if units.each:
-        x = inputs.reshape(units.count, -1, inputs.shape[-1])
-        g = grads.reshape(units.count, -1, grads.shape[-1])
-        return torch.bmm(g.transpose(1, 2), x)
-    pairs = [(grads[rows].flatten(0, 1), inputs[rows].flatten(0, 1)) for rows in units.slices()]
-    return torch.stack([g.t() @ x for g, x in pairs])
-
-
 def product(
     inputs: torch.Tensor,
     grads: torch.Tensor,
@@ -264,32 +254,7 @@ def product(
     return Formed(outer(inputs, grads, units).reshape(units.count, *shape), order)
 
 
-def widened(values: torch.Tensor) -> torch.Tensor:
-    """Return half-precision values in float32: what is summed must not be rounded more than its norm."""
-    halved = values.dtype in (torch.float16, torch.bfloat16)
-    return values.float() if halved else values
-
-
 def factors_pay(rows: int, wide: int, high: int, units: Units) -> bool:
     """Whether `rows` outer products a row of the batch are best kept as factors of `wide` and `high` values."""
     rows *= max(1, units.rows // max(1, units.count))
     return rows * rows * (wide + high) <= 5 * wide * high
-
-
-def squared_norms(values: torch.Tensor) -> torch.Tensor:
-    """Return the squared L2 norms of `[units, ...]`, `[units]` float64; blocks in float32, their sum in float64."""
-    flat = values.flatten(1)
-    whole = flat.shape[1] // _BLOCK * _BLOCK
-    rest: torch.Tensor = torch.linalg.vector_norm(flat[:, whole:], dim=1).double().square()
-    if not whole:
-        return rest
-    blocks: torch.Tensor = torch.linalg.vector_norm(
-        flat[:, :whole].unflatten(1, (-1, _BLOCK)), dim=2
-    )
-    return blocks.double().square().sum(1) + rest
-
-
-def _gram(x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-    """Return Σ_rs (x_r·x_s)(g_r·g_s) for `[units, R, ·]`."""
-    x, g = x.double(), g.double()
-    return (torch.bmm(x, x.transpose(1, 2)) * torch.bmm(g, g.transpose(1, 2))).sum((1, 2))

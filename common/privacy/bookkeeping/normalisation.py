@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from common.privacy.bookkeeping.gradients import Formed, UnitGradient, widened
+from common.privacy.bookkeeping.gradients import Formed, UnitGradient
+from common.privacy.bookkeeping.sums import widened
 from common.privacy.bookkeeping.tape import Read
 from common.privacy.bookkeeping.units import Units
 

@@ -16,14 +16,8 @@ from torch.nn import functional
 
 from common.errors import StudyError
 from common.privacy.bookkeeping.cells import CELLS, Cell, Swept
-from common.privacy.bookkeeping.gradients import (
-    Formed,
-    UnitGradient,
-    factors_pay,
-    outer,
-    product,
-    widened,
-)
+from common.privacy.bookkeeping.gradients import Formed, UnitGradient, factors_pay, product
+from common.privacy.bookkeeping.sums import outer, widened
 from common.privacy.bookkeeping.tape import Tape
 from common.privacy.bookkeeping.units import Units
 

@@ -194,3 +194,26 @@ def test_a_page_for_the_files(tmp_path: Path) -> None:
     page = tmp_path / "claim.html"
     shown(*POISSON, "--claimed", "0.5", "--html", str(page))
     assert "Under-accounted" in page.read_text()
+
+
+def test_so_much_noise_that_losses_round_to_zero_is_no_reason_to_warn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    code, said = run(*with_(sigma="1e8", steps="7"))
+    assert (code, said["epsilon"]["rdp"]) == (0, 0)
+    assert not caplog.records
+
+
+def test_a_figure_that_no_grid_holds_says_so() -> None:
+    text = shown(*with_(sigma="1e-8"))
+    assert "PLD, the figure of record – the losses outgrow every grid" in text
+    assert "no theorem at hand" not in text
+    assert "the figure is the Rényi bound" in text
+    assert "e+" in text.split("at δ")[0]  # not a row of digits that say nothing
+
+
+@pytest.mark.parametrize("delta", ["0", "1", "nan"])
+def test_a_useless_delta_comes_with_a_fix(delta: str) -> None:
+    with pytest.raises(StudyError, match="delta") as caught:
+        run(*with_(delta=delta))
+    assert caught.value.fix

@@ -254,3 +254,31 @@ def test_a_ledger_that_does_not_hold_together_is_no_base(tmp_path: Path) -> None
         connection.execute("UPDATE entries SET body = body || ' ' WHERE seq = 2")
     with pytest.raises(TamperedError):
         run("lung-nodule", "--patients", 400, "--ledger", path)
+
+
+def test_a_ledger_without_other_studies_is_not_asked_for_again(
+    study: Study, tmp_path: Path
+) -> None:
+    Ledger(tmp_path / "hospital-1.ledger", "hospital-1", "hospital-1").record_policy({})
+    book = read_ledger(tmp_path / "hospital-1.ledger")
+    site = load_site(site_file(tmp_path))
+    notes = " ".join(document(cost_of(study, 400, site=site, book=book)).data["notes"])
+    assert "Name the site's ledger" not in notes
+    assert "holds nothing" in notes
+    assert "not this site's" not in notes
+    without = " ".join(document(cost_of(study, 400, site=site)).data["notes"])
+    assert "Name the site's ledger" in without
+
+
+def test_the_ledger_of_another_site_is_noticed(study: Study, tmp_path: Path) -> None:
+    Ledger(tmp_path / "north.ledger", "north", "north").record_policy({})
+    site = load_site(site_file(tmp_path))
+    cost = cost_of(study, 400, site=site, book=read_ledger(tmp_path / "north.ledger"))
+    assert "'north', not this site's" in " ".join(document(cost).data["notes"])
+
+
+def test_a_ledger_that_is_missing_or_a_folder_is_a_wrong_input(tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "none.ledger", "no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(StudyError, match=said) as caught:
+            run("lung-nodule", "--patients", 400, "--ledger", path)
+        assert caught.value.fix

@@ -238,3 +238,13 @@ def test_nothing_to_compare(federation: Federation, tmp_path: Path) -> None:
     (federation.run / "study.toml").unlink()
     with pytest.raises(RunError, match="no study"):
         run(federation.path(), "--run", federation.run)
+
+
+def test_the_summary_counts_in_words_that_fit(federation: Federation) -> None:
+    for number in (1, 2):
+        federation.round(number)
+        federation.round(number, "south")
+    one = run(federation.path(), "--run", federation.run)[1]["summary"]
+    both = run(federation.path(), federation.path("south"), "--run", federation.run)[1]["summary"]
+    assert one == "1 ledger holds everything that the coordinator saw of it."
+    assert both == "2 ledgers hold everything that the coordinator saw of them."

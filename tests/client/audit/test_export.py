@@ -191,3 +191,8 @@ def test_a_chain_that_begins_elsewhere_is_seen(lines: list[str], tmp_path: Path)
         entry = {"seq": seq, "at": at, "kind": "open", "body": body, "previous": previous}
         entry["hash"] = digest(seq, at, "open", body, previous)
         assert verified(tmp_path, [canonical(entry)])[0] == 4
+
+
+def test_a_folder_is_not_a_ledger(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is a folder"):
+        exported(tmp_path)

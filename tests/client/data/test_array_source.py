@@ -25,6 +25,12 @@ def test_scale_and_patients(build: Build, tmp_path: Path) -> None:
     assert (float(cohort.inputs.min()), float(cohort.inputs.max())) == (-1.0, 1.0)
 
 
+def test_a_site_may_name_the_keys_of_its_file(build: Build, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=TEN, y=np.arange(10) % 2)
+    cohort = build(SITE + 'images = "x"\nlabels = "y"\n', SPEC, ["no", "yes"])
+    assert cohort.samples == 10
+
+
 def test_parts_are_disjoint_and_complete(build: Build, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=TEN, labels=np.zeros((10, 1), int))
     parts = [build(SITE + f'part = "{i}/3"\n', SPEC).inputs[:, 0, 0, 0] for i in (1, 2, 3)]

@@ -297,3 +297,10 @@ def test_a_noised_curve_rises_from_0_to_1(make_study: Make) -> None:
         assert rates[0] == 0
         assert rates.max() <= 1
         assert bool((np.diff(rates) >= 0).all())
+
+
+def test_a_loss_below_zero_is_no_figure(make_study: Make) -> None:
+    task = task_of(make_study, 2)
+    noised = Tally({name: np.ones(shape) for name, shape in task.tally_layout.items()}, 1.0)
+    noised.arrays["log_loss"][:] = -1.0
+    assert math.isnan(task.metrics(noised)["loss"])

@@ -96,3 +96,12 @@ def test_the_loss_is_one_value_a_sample(kind: str) -> None:
 def test_only_series_can_be_forecast() -> None:
     with pytest.raises(StudyError, match="needs a series"):
         make("arrays")
+
+
+def test_errors_below_zero_are_no_figure() -> None:
+    task = make()
+    noised = Tally({name: np.full(shape, -1.0) for name, shape in task.tally_layout.items()})
+    noised.arrays["count"][:] = 10.0
+    found = task.metrics(noised)
+    assert math.isnan(found["rmse"])
+    assert math.isnan(found["mae"])

@@ -169,3 +169,28 @@ def test_colours_can_be_told_from_the_page(dark):
         pairs = zip(colours[heat], colours["sheet"], strict=True)
         deepest = tuple(0.46 * a + 0.54 * b for a, b in pairs)
         assert contrast(colours["ink"], deepest) >= 4.5
+
+
+def test_a_sample_is_not_called_a_patient(make_run):
+    run = read_run(make_run(change=lambda m: m["privacy"].update(unit="sample")))
+    titles = [note.title for note in notes(run)]
+    assert "A patient with several samples" in titles
+    assert "A patient of two hospitals" not in titles
+
+
+def test_a_figure_that_the_noise_hides_is_explained(make_run):
+    def hidden(metrics):
+        metrics["privacy"]["statistics"] = "noisy"
+        metrics["final"]["auc"] = None
+
+    titles = [note.title for note in notes(read_run(make_run(change=hidden)))]
+    assert "Why a figure is missing" in titles
+
+
+def test_a_delta_of_one_patient_is_a_warning(make_run):
+    def change(metrics):
+        for site in metrics["sites"].values():
+            site.update(delta=0.05, declared_patients=40)
+
+    text = next(n.text for n in warnings(read_run(make_run(change=change))) if "δ" in n.title)
+    assert "1/40" in text

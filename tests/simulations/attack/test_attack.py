@@ -16,6 +16,7 @@ from tiny_hospitals import SECRET_WORD, write_study
 from typer.testing import CliRunner
 
 from client.audit.document import Plot, Table
+from common.cli import build
 from common.errors import StudyError
 from common.privacy import step
 from simulations.attack import audit as audit_module
@@ -144,3 +145,12 @@ def test_a_study_of_ones_own_needs_a_hospital(tmp_path: Path) -> None:
     result = run(write_study(tmp_path / "study.toml"))
     assert isinstance(result.exception, StudyError)
     assert "--hospitals" in str(result.exception)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_attack(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is a folder"):
+        CliRunner().invoke(
+            build(),
+            ["audit", "attack", "no-such-study", "--html", str(tmp_path)],
+            catch_exceptions=False,
+        )

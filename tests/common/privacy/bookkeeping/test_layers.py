@@ -15,7 +15,8 @@ from torch import nn
 
 from common.errors import StudyError
 from common.privacy.bookkeeping.engine import BookkeepingEngine
-from common.privacy.bookkeeping.gradients import Factored, Formed, Scattered, product, squared_norms
+from common.privacy.bookkeeping.gradients import Factored, Formed, Scattered, product
+from common.privacy.bookkeeping.sums import squared_norms
 from common.privacy.bookkeeping.units import Units
 from common.privacy.clipping import Clipping
 from common.privacy.engine import UnitBatch
