@@ -115,10 +115,19 @@ class Bench:
         batch = UnitBatch(inputs, targets, unit, units)
         noise = SecureRandom.system()
         plan = SitePlan(
-            *(100, Fraction(1, 2), 1, 1, 1.0, 1.0, "flat", float(units)),
-            *(1e-5,) * 2,
-            1,
-            *(1.0,) * 2,
+            declared_patients=2 * units,
+            sampling_rate=Fraction(1, 2),
+            steps_per_round=1,
+            rounds=1,
+            noise_multiplier=1.0,
+            clip_norm=1.0,
+            clip_style="flat",
+            divisor=float(units),
+            delta=1e-5,
+            epsilon=1.0,
+            evaluations=1,
+            evaluation_noise=1.0,
+            evaluation_epsilon=1.0,
         )
         engine.footprint(inputs[0])
         return lambda: private_gradient(engine, [batch], loss, plan, noise)

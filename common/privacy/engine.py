@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -152,3 +152,34 @@ def require_uncoupled(run: Callable[[torch.Tensor], torch.Tensor], example: torc
             where="[model]",
             fix="Treat every sample by itself: no mean, norm or attention over the first dimension.",
         )
+
+
+def mixture(outputs: torch.Tensor) -> torch.Tensor:
+    """Return a number that depends on every output in its own way, and on every sample alike."""
+    return (outputs * made_up(outputs[0].detach(), 1)).sum()
+
+
+def require_same_sums(
+    names: Sequence[str],
+    found: Sequence[torch.Tensor | None],
+    truth: Sequence[torch.Tensor | None],
+    precision: Precision,
+) -> None:
+    """Compare samples' gradients `[B, ...]`, summed, with PyTorch's own: a weight used past its layer would be missed.
+
+    Raises:
+        StudyError: they differ, naming the weight.
+    """
+    size = max((float(t.norm()) for t in truth if t is not None), default=0.0)
+    allowed = 0.05 if precision == "mixed" else 1e-3
+    for name, mine, right in zip(names, found, truth, strict=True):
+        own = torch.zeros(()) if mine is None else mine.detach().sum(0)
+        other = torch.zeros(()) if right is None else right
+        wrong = float((own.to(other.device) - other).norm())
+        if wrong > allowed * (float(other.norm()) + 0.01 * size):
+            raise StudyError(
+                f"The gradient of '{name}' cannot be had sample by sample: the network uses this weight outside its "
+                "layer, or mixes samples.",
+                where="[model]",
+                fix="Use every weight through the layer that owns it, and treat every sample by itself.",
+            )

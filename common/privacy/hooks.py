@@ -21,7 +21,10 @@ from common.privacy.engine import (
     UnitBatch,
     check_per_sample,
     layers_of,
+    made_up,
     mixed,
+    mixture,
+    require_same_sums,
     require_uncoupled,
     unchanging,
 )
@@ -68,11 +71,36 @@ class HooksEngine:
         return [g.weighted(f) for f, g in zip(factors, by_unit, strict=True)]
 
     def footprint(self, example: torch.Tensor) -> Footprint:
-        """See `GradientEngine.footprint`; Opacus forms every sample's gradient and keeps two copies for a while."""
+        """See `GradientEngine.footprint`; Opacus forms every sample's gradient and keeps two copies for a while.
+
+        Raises:
+            StudyError: a weight is used past its layer, or the samples are not the first dimension throughout.
+        """
         with unchanging(self.module):
             require_uncoupled(self.module, example)
+        with torch.random.fork_rng(devices=[]):
+            for rows in (
+                2,
+                3,
+            ):  # a sequence as long as the batch would pass for it once, and not twice
+                self._require_samples_first(example, rows)
         held = sum(p.nbytes for p in self.parameters)
         return Footprint(per_sample=2 * held + 8 * example.nbytes, per_unit=held)
+
+    def _require_samples_first(self, example: torch.Tensor, rows: int) -> None:
+        """Run made-up samples: Opacus takes any first dimension for the samples'."""
+        self._forget()
+        try:
+            with mixed(self.precision, example.device):
+                outputs = self.sampled(made_up(example, rows))
+            mixture(outputs.float()).backward()
+            names = [name for name, p in self.module.named_parameters() if p.requires_grad]
+            found = [p.grad_sample for p in self.parameters]  # type: ignore[attr-defined]
+            for name, each in zip(names, found, strict=True):
+                _require_rows(name, each, rows)
+            require_same_sums(names, found, [p.grad for p in self.parameters], self.precision)
+        finally:
+            self._forget()
 
     def _forget(self) -> None:
         """Drop every gradient and activation, also those that an interrupted step left behind."""
@@ -86,6 +114,15 @@ class HooksEngine:
             for name in ("activations", "max_batch_len"):
                 if hasattr(layer, name):
                     delattr(layer, name)
+
+
+def _require_rows(name: str, each: torch.Tensor | None, rows: int) -> None:
+    if each is not None and len(each) != rows:
+        raise StudyError(
+            f"The layer of '{name}' does not have the samples as its first dimension.",
+            where="[model]",
+            fix="Put the samples first in every layer (batch_first=True).",
+        )
 
 
 def _validate(network: nn.Module) -> None:

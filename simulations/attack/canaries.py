@@ -34,7 +34,7 @@ class MarkedNetwork(nn.Module):
     def __init__(self, network: nn.Module, marks: int) -> None:
         super().__init__()
         self.network = network
-        self.marks = nn.Embedding(marks + 1, 1, padding_idx=0)
+        self.marks = nn.Embedding(marks + 1, 1)  # row 0 is of patients, whose loss does not know it
         nn.init.zeros_(self.marks.weight)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:

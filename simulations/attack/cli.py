@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from client.audit.options import AsJson, Html
+
 if TYPE_CHECKING:
     from client.site import Site
     from common.study import Study
@@ -42,13 +44,8 @@ def attack(
             min=0, help="Repeat the attack.  [default: the operating system's randomness]"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs, to stdout.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html", metavar="FILE", help="Also write a self-contained page to file away."
-        ),
-    ] = None,
+    as_json: AsJson = False,
+    html: Html = None,
 ) -> None:
     """Attack a study's own training path: canaries in one run, and every privacy rule by itself.
 

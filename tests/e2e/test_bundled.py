@@ -10,7 +10,7 @@ from processes import run_forked
 from tiny_hospitals import files_below
 
 from common.study_file import load_study
-from simulations.bundled import STUDIES, bundled_names, recipe_for, study_path
+from simulations.bundled import bundled_names, recipe_for, study_path
 from simulations.hospitals import create
 
 EXPECTED = ("glucose", "heart", "lung-ct-5class", "lung-nodule")
@@ -23,8 +23,6 @@ SITE_KEYS = "patients samples quarantined steps sigma epsilon delta bytes_sent"
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_bundled_study_runs_by_name(name: str, tmp_path: Path) -> None:
-    if not (STUDIES / name / "study.toml").exists():
-        pytest.skip(f"the study '{name}' is not there yet")
     study = load_study(study_path(name))
     dataset = study.data.dataset
     assert dataset is not None
@@ -74,8 +72,6 @@ def _refuse(constant: str) -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_bundled_study_is_whole(name: str) -> None:
-    if not (STUDIES / name / "study.toml").exists():
-        pytest.skip(f"the study '{name}' is not there yet")
     path = study_path(name)
     recipe = recipe_for(path)
     assert recipe is not None

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.errors import StudyError
 from common.memory_format import channels_last, laid_out
 from common.privacy.bookkeeping.gradients import Measured, added
 from common.privacy.bookkeeping.layers import watch
@@ -24,6 +23,8 @@ from common.privacy.engine import (
     layers_of,
     made_up,
     mixed,
+    mixture,
+    require_same_sums,
     require_uncoupled,
     unchanging,
 )
@@ -78,9 +79,10 @@ class BookkeepingEngine:
             found, read = self._recorded(example, 3)  # what has the batch first has it for both
             samples = made_up(example, 3)
             truth = torch.autograd.grad(
-                _mixture(self._run(samples)), self.parameters, allow_unused=True
+                mixture(self._run(samples)), self.parameters, allow_unused=True
             )
-        self._require_same(found, truth)
+        formed = [None if each is None else each.gradient.formed() for each in found]
+        require_same_sums(self.names, formed, truth, self.precision)
         held = sum(each.gradient.nbytes for each in found if each is not None)
         return Footprint(per_sample=read // 3, per_unit=held // 3)
 
@@ -89,7 +91,7 @@ class BookkeepingEngine:
         samples = made_up(example, rows)
         try:
             self.tape.start(Units.single(rows, samples.device))
-            self._backward(_mixture(self._run(samples)))
+            self._backward(mixture(self._run(samples)))
             return self._found(), self.tape.read_bytes
         finally:
             self.tape.clear()
@@ -126,28 +128,3 @@ class BookkeepingEngine:
             torch.zeros_like(p) if g is None else g.gradient.weighted(f).reshape(p.shape)
             for p, g, f in zip(self.parameters, found, factors, strict=True)
         ]
-
-    def _require_same(
-        self, found: list[Measured | None], truth: tuple[torch.Tensor | None, ...]
-    ) -> None:
-        """Compare with PyTorch's own gradient: a weight that is used past its layer would be missed."""
-        size = max((float(t.norm()) for t in truth if t is not None), default=0.0)
-        allowed = 0.05 if self.precision == "mixed" else 1e-3
-        for name, mine, right in zip(self.names, found, truth, strict=True):
-            if mine is None and right is None:
-                continue
-            own = 0.0 if mine is None else mine.gradient.formed().sum(0)
-            other = torch.zeros(()) if right is None else right
-            wrong = float(torch.as_tensor(own - other).detach().norm())
-            if wrong > allowed * (float(other.norm()) + 0.01 * size):
-                raise StudyError(
-                    f"The gradient of '{name}' cannot be had sample by sample: the network uses this weight outside "
-                    "its layer, or mixes samples.",
-                    where="[model]",
-                    fix="Use every weight through the layer that owns it, or set [privacy] engine = 'hooks'.",
-                )
-
-
-def _mixture(outputs: torch.Tensor) -> torch.Tensor:
-    """Return a number that depends on every output in its own way, and on every sample alike."""
-    return (outputs * made_up(outputs[0].detach(), 1)).sum()

@@ -142,5 +142,5 @@ def _unusual(watched: Watched, why: str) -> StudyError:
         f"Layer '{watched.name}' ({type(watched.layer).__name__}) cannot be trained privately by the "
         f"book-keeping engine: {why}.",
         where="[model], [privacy] engine",
-        fix="Give it the samples as the first dimension and its input untouched, or set engine = 'hooks'.",
+        fix="Give it one tensor with the samples as the first dimension, and leave that tensor as it is afterwards.",
     )

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from common.errors import StudyError
+from common.privacy.bookkeeping.convolution import _grouped, _one_by_one
 from common.privacy.bookkeeping.engine import BookkeepingEngine
 from common.privacy.bookkeeping.gradients import Factored, Formed, Scattered, product
 from common.privacy.bookkeeping.sums import squared_norms
@@ -269,15 +271,34 @@ def test_a_network_that_mixes_samples_is_refused(name: Name) -> None:
         make_engine(name, AcrossSamples()).footprint(torch.zeros(5))
 
 
+@pytest.mark.parametrize("name", ["bookkeeping", "hooks"])
 @pytest.mark.parametrize("steps", [2, 3, 4])
-def test_a_sequence_first_network_is_refused_whatever_its_length(steps: int) -> None:
+def test_a_sequence_first_network_is_refused_whatever_its_length(name: Name, steps: int) -> None:
     with pytest.raises(StudyError, match="first dimension"):
-        BookkeepingEngine(SequenceFirst()).footprint(torch.zeros(steps, 3))
+        make_engine(name, SequenceFirst()).footprint(torch.zeros(steps, 3))
 
 
-def test_a_weight_used_past_its_layer_is_refused() -> None:
+@pytest.mark.parametrize("name", ["bookkeeping", "hooks"])
+def test_a_weight_used_past_its_layer_is_refused(name: Name) -> None:
     with pytest.raises(StudyError, match=r"layer\.weight"):
-        BookkeepingEngine(PastItsLayer()).footprint(torch.zeros(5))
+        make_engine(name, PastItsLayer()).footprint(torch.zeros(5))
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(4, 6, 3, padding=1, groups=2),
+        nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2),
+        nn.Conv1d(4, 2, 3, stride=2, dilation=2),
+    ],
+)
+def test_one_convolution_for_all_units_gives_what_one_for_each_does(conv: _ConvNd) -> None:
+    """The way of a GPU, run on a CPU: three units of two samples."""
+    x = torch.randn(6, 4, *(9,) * len(conv.kernel_size))
+    g = torch.randn_like(conv(x)).detach()
+    units = Units.of(torch.arange(3).repeat_interleave(2), 3)
+    expected = _one_by_one(conv, x, g, units).formed()
+    torch.testing.assert_close(_grouped(conv, x, g, units), expected, rtol=1e-4, atol=1e-4)
 
 
 REFUSED = {
