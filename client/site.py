@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -36,6 +36,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class PopulationLimit(_Section):
+    """The limit of one named population.
+
+    Attributes:
+        max_epsilon, delta: as in the policy itself.
+    """
+
+    max_epsilon: float = Field(gt=0.0)
+    delta: float = Field(gt=0.0, lt=1.0)
+
+
 class Policy(_Section):
     """The site's limits; the defaults are cautious.
 
@@ -47,6 +58,11 @@ class Policy(_Section):
         statistics: evaluation statistics that may leave.
         allowed_tasks: names of tasks; none: any.
         allowed_models: names of models; none: any.
+        max_epsilon_per_study, max_delta_per_study: for any one study, beside the limit over all; none: no further one.
+        populations: limits of their own for named populations, where the site's are not meant.
+        hours: when rounds may train, as "20:00-06:00" in local time; none: always.
+        max_bytes_per_round: a reply larger than this does not leave; none: any size that the study declares.
+        min_sites_secure_aggregation: fewer sites than this, and secure aggregation hides too little.
     """
 
     max_epsilon: float = Field(default=1.0, gt=0.0)
@@ -56,6 +72,54 @@ class Policy(_Section):
     statistics: Literal["none", "noisy", "exact"] = "noisy"
     allowed_tasks: tuple[str, ...] | None = None
     allowed_models: tuple[str, ...] | None = None
+    max_epsilon_per_study: float | None = Field(default=None, gt=0.0)
+    max_delta_per_study: float | None = Field(default=None, gt=0.0, lt=1.0)
+    populations: dict[str, PopulationLimit] = Field(default_factory=dict)
+    hours: str | None = Field(
+        default=None,
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="such as 20:00-06:00",
+    )
+    max_bytes_per_round: int | None = Field(default=None, ge=1)
+    min_sites_secure_aggregation: int = Field(default=3, ge=2)
+
+
+class Connection(_Section):
+    """One coordinator that the site answers, and where its SuperNode is.
+
+    Attributes:
+        server: host:port of the coordinator's proxy.
+        certificates: PEM file of the authority that signed the server's certificate; none: the system's.
+        runtime: host:port at which the SuperNode serves its runtime API to the agent.
+        runtime_certificates: PEM file of the authority of that API's certificate; none: plain HTTP, for one host only.
+    """
+
+    server: str = Field(pattern=r"^[^\s/]+:[0-9]{1,5}$", description="host:port")
+    certificates: Path | None = None
+    runtime: str = Field(
+        default="127.0.0.1:9095", pattern=r"^[^\s/]+:[0-9]{1,5}$", description="host:port"
+    )
+    runtime_certificates: Path | None = None
+
+
+class Service(_Section):
+    """How the site's service is reached from inside the hospital.
+
+    Attributes:
+        control: "unix" for a socket in the site's private folder, or host:port, which then demands mutual TLS.
+        metrics: host:port of the Prometheus page; none: no page.
+        poll_seconds: how often SuperNode and agent look for work.
+        stall_minutes: a round without a step for so long is unhealthy.
+    """
+
+    control: str = Field(
+        default="unix", pattern=r"^(unix|[^\s/]+:[0-9]{1,5})$", description="unix or host:port"
+    )
+    metrics: str | None = Field(
+        default=None, pattern=r"^[^\s/]+:[0-9]{1,5}$", description="host:port"
+    )
+    poll_seconds: float = Field(default=0.2, ge=0.01, le=60.0)
+    stall_minutes: float = Field(default=15.0, gt=0.0)
 
 
 class Compute(_Section):
@@ -77,6 +141,8 @@ class _SiteFile(_Section):
     data: dict[str, DatasetConfig] = Field(min_length=1)
     policy: Policy = Policy()
     compute: Compute = Compute()
+    connection: dict[str, Connection] = Field(default_factory=dict)
+    service: Service = Service()
 
 
 @dataclass(frozen=True)
@@ -89,6 +155,8 @@ class Site:
         datasets: by name.
         policy: the site's limits.
         compute: the device.
+        connections: the coordinators that the site answers, by the site's own names for them.
+        service: how the running service is reached.
     """
 
     name: str
@@ -96,6 +164,8 @@ class Site:
     datasets: Mapping[str, DatasetConfig]
     policy: Policy
     compute: Compute
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    service: Service = field(default_factory=Service)
 
     @property
     def file(self) -> Path:
@@ -164,6 +234,9 @@ def load_site(path: Path) -> Site:
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("kind"), str):
         content["data"] = {"default": data}
+    connection = content.get("connection")
+    if isinstance(connection, dict) and isinstance(connection.get("server"), str):
+        content["connection"] = {"default": connection}
     try:
         parsed = _SiteFile.model_validate(content, context={"folder": file.parent.resolve()})
     except ValidationError as error:
@@ -175,7 +248,21 @@ def load_site(path: Path) -> Site:
         datasets=parsed.data,
         policy=parsed.policy,
         compute=parsed.compute,
+        connections={
+            name: _resolved(each, file.parent) for name, each in parsed.connection.items()
+        },
+        service=parsed.service,
     )
+
+
+def _resolved(connection: Connection, folder: Path) -> Connection:
+    """Take relative paths from the folder of site.toml."""
+    paths = {
+        "certificates": connection.certificates,
+        "runtime_certificates": connection.runtime_certificates,
+    }
+    found = {name: (folder / path).resolve() for name, path in paths.items() if path is not None}
+    return connection.model_copy(update=found)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -220,9 +307,9 @@ def _explain(error: ValidationError, file: Path) -> StudyError:
 
 
 def _check_names(parsed: _SiteFile, file: Path) -> None:
-    for name in parsed.data:
+    for name in [*parsed.data, *parsed.connection]:
         if not re.match(DATASET_NAME, name):
             raise StudyError(
-                f"The data set name '{name}' may hold letters, digits, '.', '_' and '-' only.",
+                f"The name '{name}' may hold letters, digits, '.', '_' and '-' only.",
                 where=str(file),
             )
