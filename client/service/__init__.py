@@ -1,0 +1,1 @@
+"""The running site: takes tasks from its SuperNodes, decides, answers."""
