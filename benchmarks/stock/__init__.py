@@ -1,0 +1,1 @@
+"""Stock Flower, for comparison: its own SuperLink, SuperNodes, SuperExec and send_and_receive."""

@@ -1,0 +1,1 @@
+"""A rehearsal: the whole deployment on this machine, with real processes, TLS and node keys, on loopback only."""
