@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from client.guard.book import Charge
-from client.guard.budget import Budget, sharing, spent
+from client.limits import PolicyLimits
 from client.site import Site
-from common.errors import BudgetError, PolicyError
+from common.errors import PolicyError
 from common.study import Study
 
 
@@ -15,13 +15,15 @@ def admit(site: Site, study: Study) -> None:
     """Refuse a study that the policy rules out.
 
     Raises:
-        PolicyError: the policy forbids the task, the model, or training without privacy.
+        PolicyError: the policy forbids the task, the model, the study's δ, or training without privacy.
     """
     _check_list("task", study.task.name, site.policy.allowed_tasks, site)
     _check_list("model", study.model.name, site.policy.allowed_models, site)
     if not study.privacy.enabled:
         _check_non_private(site)
-    elif site.policy.statistics == "noisy":
+        return
+    _check_delta(site, study)
+    if site.policy.statistics == "noisy":
         _check_noisy(site, study)
 
 
@@ -31,6 +33,16 @@ def _check_list(what: str, name: str, allowed: tuple[str, ...] | None, site: Sit
             f"The site's policy does not allow the {what} '{name}'.",
             where=f"{site.file}, [policy] allowed_{what}s",
             fix=f"It allows: {', '.join(allowed) or 'none'}.",
+        )
+
+
+def _check_delta(site: Site, study: Study) -> None:
+    most = site.policy.max_delta_per_study
+    if most is not None and study.privacy.delta > most:
+        raise PolicyError(
+            f"The study's promise holds but for δ = {study.privacy.delta:g}; the site's policy allows {most:g}.",
+            where=f"{site.file}, [policy] max_delta_per_study",
+            fix="Lower [privacy] delta in the study.",
         )
 
 
@@ -55,29 +67,17 @@ def _check_noisy(site: Site, study: Study) -> None:
 
 
 def check_whole_cost(
-    budget: Budget, charges: Iterable[Charge], planned: Sequence[Charge], *, where: str
+    limits: PolicyLimits, charges: Iterable[Charge], planned: Sequence[Charge], *, where: str
 ) -> None:
     """Refuse a study that could not finish, before its first round spends anything.
 
     Args:
-        budget: the site's limit, at the site's δ.
-        charges: what the site's patients have spent, on any study; other populations' charges are left out.
+        limits: the site's.
+        charges: what the site's patients have spent, on any study.
         planned: the whole of this study, of one population; what it has spent already is not counted twice.
         where: for the message.
 
     Raises:
         BudgetError: with what is spent, what the study needs and the limit.
     """
-    mine = {charge.fingerprint for charge in planned}
-    touched = sharing(charges, planned[0].population)
-    others = [charge for charge in touched if charge.fingerprint not in mine]
-    whole = spent([*others, *planned], budget.delta)
-    if not budget.exceeded_by(whole):
-        return
-    before = spent(others, budget.delta)
-    raise BudgetError(
-        f"The whole study does not fit the budget: ε = {before:.4g} spent on other studies, {whole:.4g} with this one, "
-        f"{budget.max_epsilon:.4g} allowed at δ = {budget.delta:g} (add/remove one patient).",
-        where=where,
-        fix="Lower [privacy] epsilon or the rounds in the study, or let the site change max_epsilon or delta.",
-    )
+    limits.check_whole(charges, planned, where=where)

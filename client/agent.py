@@ -7,75 +7,53 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from client.admission import admit, check_whole_cost
-from client.claims import use_data
-from client.data.cohort import Cohort
-from client.data.prepare import prepare
-from client.guard import anchor
-from client.guard.book import Charge, Reservation
+from client.charging import Charging, Opened
+from client.guard.book import Charge
 from client.guard.budget import spent
-from client.guard.egress import Parcel, inspect
-from client.guard.ledger import AlreadySettled, Ledger
-from client.guard.sources import DataSource
+from client.guard.egress import Declared, Parcel, inspect
+from client.guard.egress_log import EgressLog, Release
 from client.guard.spool import Spool
+from client.hours import check_hours
 from client.messages import Request
+from client.prepared import Folders, Prepared
 from client.randomness import Randomness
 from client.refusals import Refusals
 from client.site import Site
 from client.status import SiteStatus
-from client.terms import Terms
-from client.training.batches import Samples, order_by_unit
 from client.training.evaluation import evaluate
 from client.training.plain import planned_steps, train_plain
 from client.training.private import train_private
-from client.training.workspace import Progress, Silent, Workspace, choose_device
-from common.errors import BudgetError, PolicyError
+from client.training.workspace import Progress, Silent, Stop, Stoppable, Stopped
+from common.errors import ConsiliumError, PolicyError
 from common.lazy import lazy
-from common.privacy.events import Event
 from common.privacy.noise import SecureRandom
-from common.privacy.plan import SitePlan, plan_site
 from common.study import Study
 from common.tasks.base import Floats
-from common.weights import Vector
+from common.weights import Vector, rounded
 from common.wire import Answer, Introduction
 
-
-@dataclass(frozen=True)
-class Folders:
-    """Where an agent keeps what must not be lost.
-
-    Attributes:
-        ledger: the ledger file, one for the whole site.
-        state: spool and status of this study.
-        cache: prepared cohorts; None prepares them in memory only.
-    """
-
-    ledger: Path
-    state: Path
-    cache: Path | None = None
-
-    @property
-    def anchors(self) -> tuple[Path, Path]:
-        """Where the ledger's newest entry is remembered: beside it for all studies, and apart from it for this one."""
-        return self.ledger.with_name(f".{self.ledger.name}.head"), self.state / anchor.FILE
+__all__ = ["Agent", "Folders"]
 
 
-class Agent:
+def _nobody_asks() -> None:
+    """An agent whose maker answers for the approval."""
+
+
+class Agent(Prepared):
     """One site in one study.
 
     Args:
         site: the hospital's own settings.
         study: the study as the site approved it.
-        folders: where ledger, spool and cache are.
+        folders: where ledger, spool, egress log and cache are.
         secret: the site's secret, which keys pseudonyms and the split.
         randomness: the site's generator.
         watch: makes the `Progress` of a round; the round's number is its argument.
         simulated: the site is played by a simulation, which claims no data for its ledger; fixed randomness means so.
+        approved: raises `PolicyError` when the site's approval of the study is gone; asked before every answer, and
+            again before the answer leaves.
     """
 
     def __init__(
@@ -88,74 +66,34 @@ class Agent:
         randomness: Randomness,
         watch: Callable[[int], Progress] | None = None,
         simulated: bool = False,
+        approved: Callable[[], None] | None = None,
     ) -> None:
-        self.site = site
-        self.study = study
-        self.folders = folders
-        self.randomness = randomness
+        super().__init__(
+            site, study, folders, secret=secret, randomness=randomness, simulated=simulated
+        )
         self.watch = watch or (lambda _: Silent())
-        self._secret = secret
-        fixed = randomness.origin == "fixed"
-        self.simulated = simulated or fixed
-        anchors = () if fixed else folders.anchors
-        self.ledger = Ledger(folders.ledger, site=site.name, population=site.name, anchors=anchors)
+        self.approved = approved or _nobody_asks
         self.spool = Spool(folders.state / "spool")
+        self.egress = None if folders.egress is None else EgressLog(folders.egress, site.name)
         self.refusals = Refusals(folders.state)
+        self._stop = Stop()
         self._one_at_a_time = threading.RLock()
 
     @lazy
-    def space(self) -> Workspace:
-        """The study made ready on this site's device."""
-        return Workspace(self.study, choose_device(self.site.compute.device))
+    def charging(self) -> Charging:
+        """How requests are charged."""
+        return Charging(self.ledger, self.spool, self.terms, self.egress)
 
     @lazy
-    def cohort(self) -> Cohort:
-        """The site's patients for this study."""
-        classes = self.space.task.classes
-        return prepare(self.site, self.study.data, classes, self._secret, self.folders.cache)
-
-    @lazy
-    def samples(self) -> Samples:
-        """The training samples on the device, ordered by the unit of privacy."""
-        rows = self.cohort.rows("train")
-        by_patient = self.study.privacy.unit == "patient"
-        unit = self.cohort.patient[rows] if by_patient else np.arange(len(rows))
-        cohort = self.cohort
-        return order_by_unit(cohort.inputs[rows], cohort.targets[rows], unit, self.space.device)
-
-    @lazy
-    def plan(self) -> SitePlan | None:
-        """What the study costs here; None without privacy."""
-        return plan_site(self.study, self.declared_patients) if self.study.privacy.enabled else None
-
-    @lazy
-    def source(self) -> DataSource:
-        """The data that the study uses, claimed for the ledger and noted in it."""
-        return use_data(self.site, self.study.data, self.ledger, simulated=self.simulated)
-
-    @lazy
-    def terms(self) -> Terms:
-        """The terms on which the site takes part."""
-        return Terms(
-            study=self.study,
-            policy=self.site.policy,
-            plan=self.plan,
-            tally_bound=self.space.task.tally_bound,
-            split_id=self.cohort.split_id,
-            randomness=self.randomness,
-            population=self.site.population(self.study.data),
+    def declared(self) -> Declared:
+        """What may leave."""
+        kept = self.terms.statistics == "none"
+        return Declared(
+            layout=self.space.layout,
+            statistics={} if kept else self.space.task.tally_layout,
+            wire=self.study.federation.wire,
+            max_bytes=self.site.policy.max_bytes_per_round,
         )
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory that the prepared data hold; 0 before they are first used."""
-        ready = [self.__dict__[name] for name in ("cohort", "samples") if name in self.__dict__]
-        return sum(item.inputs.nbytes for item in ready)
-
-    @property
-    def declared_patients(self) -> int:
-        """The public number of patients that the site states for the study's data set."""
-        return self.site.dataset(self.study.data).declared_patients
 
     def describe(self) -> Introduction:
         """Check that the study may and can run here, and say what is public about the site.
@@ -166,6 +104,7 @@ class Agent:
             DataError: the data cannot be used.
         """
         self._check_policy()
+        self.declared.check_size(weights=True, statistics=False)
         planned = self.terms.planned()
         if planned:
             where = f"{self.site.file}, [policy]"
@@ -182,81 +121,99 @@ class Agent:
 
         Raises:
             PolicyError, BudgetError, DataError, MachineError: nothing leaves, and `what` says why.
+            Stopped: the site is being stopped; nothing leaves, and nothing is charged.
         """
         with self._one_at_a_time:
+            self._stop.check()
             self._check_policy()
             request.check(self.study, self.space.layout, self.site.name)
+            self.declared.check_size(weights=request.train, statistics=request.evaluate)
+            self._check_hours(request)
             self._claim_data()
             return self._answer(request)
 
+    def stop(self) -> None:
+        """End what is in hand at its next step, and answer nothing any more; any thread may call it."""
+        self._stop.set()
+
     def _answer(self, request: Request) -> Answer:
-        reservations, key = self._reserve(request)
-        parcel = self.spool.load(key)
-        if parcel is None:
-            parcel = self._make(request)
-            inspect(parcel, self.space.layout, self._tally_size)
-            self.spool.save(key, parcel)
-        for reservation in reservations:
-            self.ledger.settle(reservation, steps=reservation.event.steps, released=parcel.digest)
-        self._status(parcel.size).write()
+        """Charge, make, look, keep, log, settle: in this order, so that a crash anywhere leaves nothing uncharged."""
+        opened = self.charging.reserve(request)
+        kept = self.spool.load(opened.key)
+        parcel = self._made(request, opened) if kept is None else kept
+        self._look(request, opened, parcel)
+        if kept is None:
+            self._keep(opened, parcel)
+        self._log(request, opened, parcel)
+        self.charging.settle(opened, parcel.digest)
+        self._status(sum(self.declared.parts(parcel).values())).write()
         return Answer(
             self.site.name,
             self.declared_patients,
             self.ledger.head(),
             parcel.weights,
             parcel.tally,
+            self.declared.wire,
         )
 
-    def _reserve(self, request: Request) -> tuple[list[Reservation], str]:
-        """Charge everything that the answer will release; return the open reservations and the spool's key.
+    def _made(self, request: Request, opened: Opened) -> Parcel:
+        """Return a new parcel; what is stopped before it is whole costs nothing."""
+        try:
+            return self._as_sent(self._make(request))
+        except Stopped:
+            self.charging.give_back(opened)
+            raise
 
-        A key that is settled, but whose bytes are gone, cannot be made again for nothing: the next attempt is a new
-        charge under a new key.
-        """
-        attempt = 0
-        while True:
-            key = request.key if not attempt else f"{request.key}-again-{attempt}"
-            opened, released = self._reserve_under(key, request)
-            if released is None or self._spooled(key) == released:
-                return opened, key
-            attempt += 1
+    def _look(self, request: Request, opened: Opened, parcel: Parcel) -> None:
+        """Look at what is about to leave, at a spooled parcel as well: the policy may have changed, or the file."""
+        try:
+            inspect(parcel, self.declared, weights=request.train, statistics=request.evaluate)
+        except PolicyError as error:
+            if self.egress is not None:
+                self.egress.refused(self._release(request, opened, parcel, reason=error.what))
+            raise
 
-    def _spooled(self, key: str) -> str | None:
-        """The digest of the spooled bytes: only the very bytes that a charge was settled for may leave again."""
-        parcel = self.spool.load(key)
-        return None if parcel is None else parcel.digest
+    def _keep(self, opened: Opened, parcel: Parcel) -> None:
+        """Spool a new parcel, unless the approval was taken back while it was made: then it is thrown away."""
+        try:
+            self.approved()
+        except ConsiliumError:
+            self.charging.give_back(opened)
+            raise
+        self.spool.save(opened.key, parcel)
 
-    def _reserve_under(self, key: str, request: Request) -> tuple[list[Reservation], str | None]:
-        """Return the open reservations of a key, and the digest that its settled charges were for."""
-        opened: list[Reservation] = []
-        released: str | None = None
-        for name, (role, event) in self.terms.events(request).items():
-            try:
-                opened.append(self._reserve_one(f"{key}/{name}", request, role, event))
-            except AlreadySettled as settled:
-                released = settled.released or "nothing"
-            except BudgetError:
-                self._give_back(opened)
-                raise
-        return opened, released
+    def _as_sent(self, parcel: Parcel) -> Parcel:
+        """Round what travels in fewer bits: what is looked at, spooled and charged is what arrives."""
+        if parcel.weights is None:
+            return parcel
+        return Parcel(rounded(parcel.weights, self.declared.wire), parcel.tally)
 
-    def _give_back(self, opened: list[Reservation]) -> None:
-        """Settle reservations under which nothing was made and nothing will leave."""
-        for reservation in opened:
-            self.ledger.settle(reservation, steps=0, released=None)
+    def _log(self, request: Request, opened: Opened, parcel: Parcel) -> None:
+        if self.egress is not None:
+            again = self.egress.released(opened.key) == parcel.digest
+            self.egress.leaving(self._release(request, opened, parcel, resent=again))
 
-    def _reserve_one(self, key: str, request: Request, role: str, event: Event) -> Reservation:
-        return self.ledger.reserve(
-            key,
+    def _release(
+        self,
+        request: Request,
+        opened: Opened,
+        parcel: Parcel,
+        *,
+        resent: bool = False,
+        reason: str = "",
+    ) -> Release:
+        parts = self.declared.parts(parcel)
+        return Release(
             study=self.study.name,
             fingerprint=self.study.fingerprint,
             round=request.round,
-            group=self.terms.group(role),
-            event=event,
-            delta=self.study.privacy.delta,
-            randomness=self.randomness.origin,
-            budget=self.terms.limit(role, event),
-            population=self.terms.population,
+            key=opened.key,
+            sha256=parcel.digest,
+            bytes=sum(parts.values()),
+            parts=parts,
+            layout=self.declared.layout.digest,
+            resent=resent,
+            reason=reason,
         )
 
     def _make(self, request: Request) -> Parcel:
@@ -267,7 +224,7 @@ class Agent:
         return Parcel(weights, tally)
 
     def _train(self, request: Request) -> Vector:
-        progress = self.watch(request.round)
+        progress = Stoppable(self.watch(request.round), self._stop)
         sampling = self._stream(request, "sampling")
         if self.plan is None:
             return train_plain(self.space, request.weights, self.samples, sampling, progress)[0]
@@ -277,7 +234,7 @@ class Agent:
         )
 
     def _tally(self, request: Request) -> Floats:
-        tally = evaluate(self.space, request.weights, self.cohort).flat()
+        tally = evaluate(self.space, request.weights, self.cohort, self._stop.check).flat()
         if self.terms.statistics == "noisy" and self.plan is not None:
             deviation = self.plan.evaluation_noise * self.space.task.tally_bound
             tally = tally + deviation * self._stream(request, "statistics").normal(tally.size)
@@ -286,14 +243,16 @@ class Agent:
     def _stream(self, request: Request, purpose: str) -> SecureRandom:
         return self.randomness.stream(self.site.name, request.key, purpose)
 
-    @property
-    def _tally_size(self) -> int:
-        return sum(int(np.prod(shape)) for shape in self.space.task.tally_layout.values())
-
     def _check_policy(self) -> None:
         """What the policy rules out stays out, whether or not the coordinator asked for a description first."""
+        self.approved()
         admit(self.site, self.study)
         self._check_patients()
+
+    def _check_hours(self, request: Request) -> None:
+        """What was trained in the hours may leave after them."""
+        if request.train and self.site.policy.hours and self.spool.load(request.key) is None:
+            check_hours(self.site)
 
     def _claim_data(self) -> None:
         """Once in an agent's life, before it spends anything."""

@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 from client.agent import Agent
 from client.messages import Request
 from common import wire
-from common.errors import ConsiliumError
+from common.errors import ConsiliumError, PolicyError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,13 @@ def build(agent_of: AgentOf) -> ClientApp:
         )
 
     return app
+
+
+def _nobody(context: Context) -> Agent:
+    raise PolicyError(
+        "This site answers through its own service only.",
+        fix="Start the site with 'consilium site start'.",
+    )
 
 
 def _answer(
@@ -88,3 +95,7 @@ def _handle(agent: Agent, message: Message, *, training: bool) -> RecordDict:
     said, weights = wire.read_request(message.content)
     request = Request(said.fingerprint, said.round, weights, train=training, evaluate=said.evaluate)
     return wire.reply(agent.handle(request))
+
+
+app = build(_nobody)
+"""What a bundle names: a stock executor that loads it gets a refusal, for a site's own agent decides what runs here."""

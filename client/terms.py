@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from client.guard.book import WHOLE_SITE, Charge
 from client.guard.budget import Budget, Limits, StudyBudget
+from client.limits import PolicyLimits
 from client.messages import Request
 from client.randomness import Randomness
 from client.site import Policy
@@ -37,9 +38,9 @@ class Terms:
     population: str = WHOLE_SITE
 
     @property
-    def budget(self) -> Budget:
-        """The site's limit over everything that its patients join."""
-        return Budget(max_epsilon=self.policy.max_epsilon, delta=self.policy.delta)
+    def budget(self) -> PolicyLimits:
+        """The site's limits over everything that its patients join, and over any one study."""
+        return PolicyLimits.of(self.policy, self.population)
 
     @property
     def statistics(self) -> str:

@@ -12,11 +12,22 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from common.data_spec import DataSpec
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
+LATER: dict[str, JsonValue] = {"added_later": True}
+"""Marks a field that studies of an earlier version lack: at its default it stays out of the canonical form, so that
+fingerprints which sites approved long ago stay what they were."""
+
 RATE = re.compile(r"[0-9]{1,12}/[0-9]{1,12}|[0-9]{0,12}\.?[0-9]{1,12}", re.ASCII)
 """Fractions that a ledger can keep exactly; exponents could ask for numbers of any length."""
 
@@ -194,6 +205,11 @@ class Federation(Section):
         default=1.0, gt=0, le=1, description="share of the sites asked each round"
     )
     deadline_seconds: float = Field(default=3600.0, gt=0, description="for one round")
+    wire: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="type of the weights that sites send; bfloat16 halves what they upload",
+        json_schema_extra=LATER,
+    )
 
     @field_validator("algorithm", mode="before")
     @classmethod
@@ -245,9 +261,14 @@ class Study(Section):
         return self.study.name
 
     def canonical(self) -> str:
-        """Return the canonical JSON: sorted keys, no spaces, every default written out."""
-        content = self.model_dump(mode="json")
-        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Return the canonical JSON: sorted keys, no spaces, every default written out but those of later fields."""
+        return json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def content(self) -> dict[str, Any]:
+        """Return the study as nested tables; fields that came later are left out at their default."""
+        content: dict[str, Any] = self.model_dump(mode="json")
+        _drop_later_defaults(self, content)
+        return content
 
     @property
     def fingerprint(self) -> str:
@@ -267,3 +288,13 @@ class Study(Section):
         return self.model_copy(
             update={"training": training, "privacy": privacy, "evaluation": evaluation}
         )
+
+
+def _drop_later_defaults(section: BaseModel, content: dict[str, Any]) -> None:
+    """Remove from a dumped section what a study of an earlier version could not have said."""
+    for name, field in type(section).model_fields.items():
+        value, extra = getattr(section, name), field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("added_later") and value == field.default:
+            del content[name]
+        elif isinstance(value, BaseModel):
+            _drop_later_defaults(value, content[name])

@@ -162,7 +162,7 @@ def _deep_copy(content: Any) -> Any:
 
 def dump_study(study: Study) -> str:
     """Return the study as TOML text that reads back to the same fingerprint."""
-    return tomli_w.dumps(_without_none(study.model_dump(mode="json")))
+    return tomli_w.dumps(_without_none(study.content()))
 
 
 def _without_none(content: Any) -> Any:

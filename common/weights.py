@@ -19,6 +19,8 @@ import torch
 from common.errors import PolicyError
 
 Vector = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.uint16]
+"""bfloat16 values as bit patterns: NumPy has no such type."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,27 @@ def unpack(vector: Vector, layout: Layout) -> dict[str, torch.Tensor]:
 def digest(vector: Vector) -> str:
     """Return the sha256 of the vector's bytes, in hex."""
     return hashlib.sha256(np.ascontiguousarray(vector, dtype="<f4").tobytes()).hexdigest()
+
+
+def to_bfloat16(vector: Vector) -> Halves:
+    """Return the upper halves of the float32 values, rounded to the nearest, ties to even; NaN stays NaN."""
+    bits = np.ascontiguousarray(vector, dtype=np.float32).view(np.uint32)
+    halves = (bits >> 16) & 1
+    halves += 0x7FFF
+    halves += bits  # wraps around for some NaNs only, which are put right below
+    halves >>= 16
+    short = halves.astype(np.uint16)
+    unknown = np.isnan(vector)
+    if unknown.any():
+        short[unknown] = 0x7FC0
+    return short
+
+
+def from_bfloat16(halves: Halves) -> Vector:
+    """Return the float32 values whose upper halves are given."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
+def rounded(vector: Vector, wire: str) -> Vector:
+    """Return what arrives of a vector that travels as `wire` ("float32" or "bfloat16"): float32 in memory."""
+    return vector if wire == "float32" else from_bfloat16(to_bfloat16(vector))

@@ -1,11 +1,13 @@
 """What travels between coordinator and sites, and how it is put into Flower's records.
 
 A request is one packed array and one ConfigRecord; a reply is one packed array, one MetricRecord with the site's
-public weight, and one ConfigRecord.
+public weight, and one ConfigRecord. Requests are float32, so that the model which is evaluated is the one that is kept;
+replies are float32, or by the study bfloat16, which travels as uint16.
 """
 
 from __future__ import annotations
 
+import re
 import tokenize
 import zipfile
 import zlib
@@ -18,7 +20,12 @@ from common.algorithms.base import ARRAYS_KEY, WEIGHT_KEY
 from common.errors import PolicyError
 from common.npy import ONE_AT_A_TIME
 from common.tasks.base import Floats
-from common.weights import Vector
+from common.weights import Vector, from_bfloat16, to_bfloat16
+
+FLOAT32 = "float32"
+
+SITE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?", re.ASCII)
+"""Names of sites become names of files at the coordinator."""
 
 SITE_ERROR = 1000
 """Error replies carry this plus the exit code of the site's error."""
@@ -63,6 +70,7 @@ class Answer:
         ledger_head: hash of its ledger's last entry.
         weights: packed, or None.
         tally: flat, or None.
+        wire: type of the weights on the wire; they are rounded to it already.
     """
 
     site: str
@@ -70,11 +78,14 @@ class Answer:
     ledger_head: str
     weights: Vector | None
     tally: Floats | None
+    wire: str = FLOAT32
 
     @property
     def size(self) -> int:
-        """Bytes of patient-dependent content."""
-        return sum(part.nbytes for part in (self.weights, self.tally) if part is not None)
+        """Bytes of patient-dependent content, as they travel."""
+        weights = 0 if self.weights is None else self.weights.nbytes
+        statistics = 0 if self.tally is None else self.tally.nbytes
+        return (weights if self.wire == FLOAT32 else weights // 2) + statistics
 
 
 @dataclass(frozen=True)
@@ -105,40 +116,25 @@ def from_array_record(record: ArrayRecord) -> Vector:
         return np.asarray(record[_VECTOR].numpy(), dtype=np.float32)
 
 
-def sent_weights(record: ArrayRecord) -> Vector:
-    """Return packed weights that another party sent, which must be float32 as declared.
+def sent_weights(record: ArrayRecord, wire: str = FLOAT32) -> Vector:
+    """Return packed weights that another party sent, which must be of the declared type.
 
     Raises:
         PolicyError: the array is of another type; one that cannot be read raises one of `DAMAGE`.
     """
     with ONE_AT_A_TIME:
         values = record[_VECTOR].numpy()
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        raise PolicyError(f"The weights are {getattr(values, 'dtype', 'no array')}, not float32.")
-    return values
+    wanted = np.dtype(np.float32 if wire == FLOAT32 else np.uint16)
+    if not isinstance(values, np.ndarray) or values.dtype != wanted:
+        raise PolicyError(f"The weights are {getattr(values, 'dtype', 'no array')}, not {wire}.")
+    return values if wire == FLOAT32 else from_bfloat16(values)
 
 
-def for_strategy(content: RecordDict, answer: Answer) -> RecordDict:
-    """Return of a checked reply what Flower's strategies may see: the declared array, and the declared weight."""
-    seen = RecordDict({_METRICS: MetricRecord({WEIGHT_KEY: float(answer.declared_patients)})})
-    if answer.weights is not None:
-        checked = content.array_records[ARRAYS_KEY][_VECTOR]
-        seen[ARRAYS_KEY] = ArrayRecord({_VECTOR: checked})
-    return seen
-
-
-def strategy_view(content: RecordDict) -> tuple[float, Vector]:
-    """Return weight and packed weights of what `for_strategy` or `strategy_content` made."""
-    weight = content.metric_records[_METRICS][WEIGHT_KEY]
-    if not isinstance(weight, float):
-        raise PolicyError("The weight of a reply is not a number.")
-    return weight, from_array_record(content.array_records[ARRAYS_KEY])
-
-
-def strategy_content(weight: float, weights: Vector) -> RecordDict:
+def strategy_content(weight: float, weights: Array) -> RecordDict:
     """Return what Flower's strategies take as a reply."""
-    metrics = MetricRecord({WEIGHT_KEY: weight})
-    return RecordDict({_METRICS: metrics, ARRAYS_KEY: to_array_record(weights)})
+    arrays = ArrayRecord()
+    arrays[_VECTOR] = weights  # the constructor would copy it
+    return RecordDict({_METRICS: MetricRecord({WEIGHT_KEY: weight}), ARRAYS_KEY: arrays})
 
 
 def request(instructions: Instructions, weights: Vector) -> RecordDict:
@@ -176,12 +172,18 @@ def reply(answer: Answer) -> RecordDict:
     metrics = MetricRecord({WEIGHT_KEY: float(answer.declared_patients)})
     content = RecordDict({_ANSWER: said, _METRICS: metrics})
     if answer.weights is not None:
-        content[ARRAYS_KEY] = to_array_record(answer.weights)
+        as_float32 = answer.wire == FLOAT32
+        sent = answer.weights if as_float32 else to_bfloat16(answer.weights)
+        content[ARRAYS_KEY] = ArrayRecord({_VECTOR: Array(sent)})
     return content
 
 
-def read_reply(content: RecordDict) -> Answer:
+def read_reply(content: RecordDict, wire: str = FLOAT32) -> Answer:
     """Return what a reply says.
+
+    Args:
+        content: the reply.
+        wire: the type that the study declares for weights.
 
     Raises:
         PolicyError: a part is missing or of another type.
@@ -190,11 +192,12 @@ def read_reply(content: RecordDict) -> Answer:
         said = content.config_records[_ANSWER]
         weight = content.metric_records[_METRICS][WEIGHT_KEY]
         arrays = content.array_records.get(ARRAYS_KEY)
-        weights = None if arrays is None else sent_weights(arrays)
+        weights = None if arrays is None else sent_weights(arrays, wire)
         tally = said.get("tally")
         flat = np.frombuffer(tally, dtype="<f8") if isinstance(tally, bytes) else None
         declared = int(weight) if isinstance(weight, float) and weight.is_integer() else 0
-        return Answer(str(said["site"]), declared, str(said["ledger-head"]), weights, flat)
+        site, head = str(said["site"]), str(said["ledger-head"])
+        return Answer(site, declared, head, weights, flat, wire)
     except DAMAGE as error:
         raise PolicyError("The site's reply lacks a part, or a part is damaged.") from error
 
@@ -222,6 +225,8 @@ def read_introduction(content: RecordDict) -> Introduction:
         site, layout, statistics = (str(said[key]) for key in ("site", "layout", "statistics"))
     except KeyError as error:
         raise PolicyError("A site's description lacks a part.") from error
+    if not SITE_NAME.fullmatch(site):
+        raise PolicyError("A site's name is not made of letters, digits and dashes.")
     if not isinstance(declared, int) or declared < 1:
         raise PolicyError(f"Site '{site}' declares no patients.", where="declared_patients")
     return Introduction(site, declared, layout, statistics)

@@ -19,9 +19,16 @@ from common.tasks.base import Tally, Task
 from common.weights import Layout, Vector, pack
 from server import checkpoint
 from server.checkpoint import Checkpoint
-from server.members import Member, gather, require_own_names
-from server.rounds import Listener, Rounds, pooled
+from server.conduct import SIMULATED, Conduct
+from server.exchange import Exchange
+from server.gathering import Gathering
+from server.listener import Listener
+from server.members import Member, load_members
+from server.post import Post
+from server.roster import Roster
+from server.rounds import Rounds
 from server.run_folder import RunFolder
+from server.tallies import pooled
 
 
 @dataclass(frozen=True)
@@ -32,22 +39,35 @@ class Job:
         study: the study.
         folder: the run's folder, made already.
         listener: hears about progress.
+        conduct: how sites are treated.
     """
 
     study: Study
     folder: RunFolder
     listener: Listener
+    conduct: Conduct = SIMULATED
+
+
+app = ServerApp()
+"""For deployments: the bundle of every study names it."""
+
+
+@app.main()
+def _deployed(grid: Grid, context: Context) -> None:
+    from server.deployed import run_deployed
+
+    run_deployed(grid, context)
 
 
 def build(job: Job) -> ServerApp:
     """Return a ServerApp that runs a job, from its newest checkpoint where there is one."""
-    app = ServerApp()
+    simulated = ServerApp()
 
-    @app.main()
+    @simulated.main()
     def main(grid: Grid, context: Context) -> None:
         run(job, grid)
 
-    return app
+    return simulated
 
 
 def run(job: Job, grid: Grid) -> None:
@@ -58,15 +78,14 @@ def run(job: Job, grid: Grid) -> None:
     layout = Layout.of(network.state_dict())
     newest = checkpoint.latest(job.folder.checkpoints, layout, study.fingerprint)
     start = newest or Checkpoint(0, pack(network.state_dict()), {})
-    members = gather(grid, study, layout)
-    require_own_names([member.name for member in members])
+    exchange = _meet(job, grid, layout)
+    members = _gather(job, exchange)
     job.listener.ready(members, start.round + 1)
-    rounds = Rounds(
-        grid, study, task, build_algorithm(study), layout, job.folder, members, job.listener
-    )
+    algorithm = build_algorithm(study)
+    rounds = Rounds(exchange, study, task, algorithm, layout, job.folder, job.listener, job.conduct)
     weights, tallies = rounds.run(start)
     _write_model(job.folder, weights, layout)
-    outcome = _outcome(study, task, members, tallies)
+    outcome = _outcome(study, task, rounds.members, tallies)
     outcome |= {
         "parameters": layout.size,
         "seconds": round(time.monotonic() - began, 3),
@@ -74,6 +93,24 @@ def run(job: Job, grid: Grid) -> None:
         "finished": _now(),
     }
     job.folder.write_json(job.folder.outcome, outcome)
+
+
+def _meet(job: Job, grid: Grid, layout: Layout) -> Exchange:
+    post = Post(grid)
+    roster = Roster(post, layout, job.study.federation.deadline_seconds, job.conduct.enrolled)
+    roster.remember(load_members(job.folder.members))
+    return Exchange(post, roster, job.conduct.patience)
+
+
+def _gather(job: Job, exchange: Exchange) -> list[Member]:
+    return Gathering(
+        exchange.post,
+        exchange.roster,
+        job.study,
+        job.listener,
+        everyone=job.conduct.everyone,
+        patient=job.conduct.patient,
+    ).members()
 
 
 def _write_model(folder: RunFolder, weights: Vector, layout: Layout) -> None:

@@ -48,6 +48,31 @@ class RunFolder:
         return self.path / "rounds.jsonl"
 
     @property
+    def members(self) -> Path:
+        """Who takes part, and what they declare."""
+        return self.path / "members.json"
+
+    @property
+    def incoming(self) -> Path:
+        """The replies of the round in hand."""
+        return self.path / "incoming"
+
+    @property
+    def progress(self) -> Path:
+        """One line of JSON an event, of a run in a deployment."""
+        return self.path / "progress.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """Where a run in a deployment stands now."""
+        return self.path / "state.json"
+
+    @property
+    def problem(self) -> Path:
+        """Why a run in a deployment ended early: what, where, and what to do."""
+        return self.path / "problem.json"
+
+    @property
     def outcome(self) -> Path:
         """What the server found at the end, before the sites' own figures are added."""
         return self.path / "outcome.json"

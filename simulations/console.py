@@ -21,6 +21,7 @@ from rich.table import Table
 
 from common.errors import Interrupted
 from common.study import Study
+from server.listener import Listener
 from server.members import Member
 
 MOST_BARS = 12
@@ -48,7 +49,7 @@ class Steps:
         self.console.show_loss(self.site, value)
 
 
-class Console:
+class Console(Listener):
     """Progress bars, notes and tables on the terminal.
 
     Args:

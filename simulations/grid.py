@@ -10,8 +10,8 @@ import itertools
 import logging
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from threading import Lock
-from time import monotonic
+from threading import Event, Lock
+from time import monotonic, sleep
 
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -25,6 +25,9 @@ from common.wire import SITE_ERROR
 log = logging.getLogger(__name__)
 
 BUSY = SITE_ERROR + SitesError.exit_code
+
+ROOM = 32
+"""Answers that may wait to be fetched before the sites slow down, so that memory does not grow with their number."""
 
 RUN_ID = 1
 SERVER_NODE = 1
@@ -49,6 +52,8 @@ class InProcessGrid(Grid):
         self._numbers = itertools.count(1)
         self._busy: set[int] = set()
         self._changing = Lock()
+        self._answered = Event()
+        self._unfetched = 0
         self._run = Run.create_empty(RUN_ID)
 
     def set_run(self, run: Run) -> None:
@@ -81,13 +86,16 @@ class InProcessGrid(Grid):
         for message in messages:
             message_id = str(next(self._numbers))
             message.metadata.__dict__["_message_id"] = message_id
-            self._running[message_id] = self._pool.submit(self._answer, message)
+            future = self._running[message_id] = self._pool.submit(self._answer, message)
+            future.add_done_callback(self._note_answered)
             pushed.append(message_id)
         return pushed
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the replies that are there, each once."""
         done = [i for i in message_ids if i in self._running and self._running[i].done()]
+        with self._changing:
+            self._unfetched -= len(done)
         return [self._running.pop(i).result() for i in done]
 
     def send_and_receive(
@@ -108,13 +116,40 @@ class InProcessGrid(Grid):
             self._running.pop(message_id).cancel()
         return replies
 
+    def wait_for(self, message_ids: Iterable[str], seconds: float) -> None:
+        """Return when one of the messages is answered, or after the time."""
+        del (
+            message_ids
+        )  # waking for nothing costs less than watching a thousand messages one by one
+        self._answered.wait(seconds)
+        self._answered.clear()
+
+    def withdraw(self, message_ids: Iterable[str]) -> set[str]:
+        """Drop the messages that no thread has begun to answer; return their ids."""
+        waiting = {i for i in message_ids if i in self._running and self._running[i].cancel()}
+        for message_id in waiting:
+            del self._running[message_id]
+        return waiting
+
     def close(self) -> None:
         """Wait for the messages in work and end the threads; what waits in the queue is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _note_answered(self, future: Future[Message]) -> None:
+        with self._changing:
+            self._unfetched += not future.cancelled()
+        self._answered.set()
+
+    def _leave_room(self) -> None:
+        """Wait a little while many answers are not fetched yet; not for long, since nobody may want them any more."""
+        end = monotonic() + 1.0
+        while self._unfetched > ROOM and monotonic() < end:
+            sleep(0.005)
+
     def _answer(self, message: Message) -> Message:
         """Have the ClientApp answer; whatever it raises becomes an error reply, as on a real node."""
         node = message.metadata.dst_node_id
+        self._leave_room()
         with self._changing:
             if node in self._busy:
                 return Message(

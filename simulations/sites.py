@@ -27,6 +27,9 @@ Watch = Callable[[str, int], Progress]
 WARM_AGENTS = 64
 WARM_BYTES = 1 << 30
 
+LOGGED_SITES = 100
+"""With more sites than this the logs of what left are not kept: they would take a twentieth of the time."""
+
 
 @dataclass(frozen=True)
 class SimulatedSites:
@@ -91,6 +94,7 @@ class SimulatedSites:
             ledger=self.run / "ledgers" / f"{site.name}.ledger",
             state=self.state(site.name),
             cache=site.folder / ".consilium" / "cohorts",
+            egress=self._egress(site.name),
         )
         return Agent(
             site,
@@ -101,6 +105,11 @@ class SimulatedSites:
             watch=None if watch is None else lambda round_: watch(site.name, round_),
             simulated=True,
         )
+
+    def _egress(self, name: str) -> Path | None:
+        """Return the file of a site's egress log."""
+        few = len(self.folders) <= LOGGED_SITES
+        return self.run / "egress" / f"{name}.egress" if few else None
 
     def _secret(self, name: str) -> bytes:
         """A simulated site's secret: the same in every run with one seed, so that runs can be compared."""

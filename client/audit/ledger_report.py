@@ -213,6 +213,8 @@ def _least_delta(charges: Iterable[Charge]) -> float | None:
 def _notes(book: Book, charges: Sequence[Charge], budget: Budget | None) -> Iterable[str]:
     if book.setbacks:
         yield f"The clock was set back: {book.setbacks[0]}{_and_more(len(book.setbacks) - 1)}."
+    for reason in book.restorations:
+        yield f"An older copy was put back, which may lack charges; the reason given: {reason}"
     if any(charge.randomness == "fixed" for charge in charges):
         yield "Fixed randomness: simulation only, gives no protection."
     open_ = sum(not charge.settled for charge in charges)

@@ -10,6 +10,7 @@ from client.audit.export import require_file
 from client.guard.book import Book, Charge, split_group
 from client.guard.budget import Budget, sharing, worst_cases
 from client.guard.chain import Chain
+from client.limits import budget_of
 from client.site import Site
 from common.errors import StudyError, TamperedError
 from common.privacy.accountants import RECORD_INTERVAL, Epsilons, epsilon, epsilon_pld
@@ -148,7 +149,7 @@ def cost_of(
         plan=plan_site(study, patients),
         noisy_statistics=site is None or site.policy.statistics == "noisy",
         population=population,
-        budget=_budget(site, book),
+        budget=_budget(site, book, population),
         others=tuple(charge for charge in charges if charge.fingerprint != study.fingerprint),
         begun=len({charge.round for charge in mine if charge.event.steps}),
         split=_split(study, mine),
@@ -197,9 +198,9 @@ def _split(study: Study, mine: Sequence[Charge]) -> str:
     return split_group(mine[0].group)[1] if mine else f"hash:{study.data.test_fraction}"
 
 
-def _budget(site: Site | None, book: Book | None) -> Budget | None:
+def _budget(site: Site | None, book: Book | None, population: str) -> Budget | None:
     if site is not None:
-        return Budget(site.policy.max_epsilon, site.policy.delta)
+        return budget_of(site.policy, population)
     policy = None if book is None else book.policy
     try:
         return (

@@ -43,10 +43,15 @@ class Anchor:
         """
         for file in self.files:
             if file.exists():
-                _check(file, *_read(file), chain)
+                _check(file, *remembered(file), chain)
 
 
-def _read(file: Path) -> tuple[int, str]:
+def remembered(file: Path) -> tuple[int, str]:
+    """Return number and hash of the entry that one file remembers.
+
+    Raises:
+        TamperedError: the file is damaged.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         entries, head = content["entries"], content["head"]

@@ -7,6 +7,8 @@
 | `source` | a data set that is used: see `DataSource` |
 | `reserve` | key, study, fingerprint, round, group, event, delta, randomness; population, if a part of the site |
 | `settle` | key, steps, released (sha256 of what left, or null) |
+| `approve`, `revoke` | study, fingerprint, bundle, by, key, signature: see `approvals` |
+| `restored` | reason, entries, head: a backup was put back that may lack what was charged after entry number `entries` |
 | `migrated` | from, to: schema versions |
 """
 
@@ -16,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from client.guard.approvals import Decision, decision_from
 from client.guard.clock import Setback, setback
 from client.guard.entries import Entry
 from client.guard.schema import ORIGIN
@@ -99,6 +102,8 @@ class Book:
         site, population: whose ledger it is; empty before the first entry.
         policy: the last recorded policy, or None.
         sources: the data sets that were used, oldest first.
+        decisions: approvals and revocations, oldest first; each signature holds.
+        restorations: why backups were put back that may lack charges, oldest first.
         setbacks: where the clock went backwards; times are for people and never decide anything.
     """
 
@@ -110,6 +115,8 @@ class Book:
         self.population = ""
         self.policy: Mapping[str, Any] | None = None
         self.sources: list[DataSource] = []
+        self.decisions: list[Decision] = []
+        self.restorations: list[str] = []
         self.setbacks: list[Setback] = []
         self._at = ""
         self._reservations: dict[str, Reservation] = {}
@@ -128,6 +135,9 @@ class Book:
             "settle": self._settle,
             "source": self._source,
             "migrated": self._migrated,
+            "approve": self._decision,
+            "revoke": self._decision,
+            "restored": self._restored,
         }
         try:
             if (entry.kind == "open") != (entry.seq == 1):
@@ -177,6 +187,14 @@ class Book:
 
     def _source(self, entry: Entry) -> None:
         self.sources.append(DataSource.from_json(entry.body))
+
+    def _decision(self, entry: Entry) -> None:
+        self.decisions.append(decision_from(entry))
+
+    def _restored(self, entry: Entry) -> None:
+        if (entry.body["entries"], entry.body["head"]) != (self.seq, self.head):
+            raise ValueError("a restoration names the entry that it follows")
+        self.restorations.append(_text(entry.body["reason"]))
 
     def _migrated(self, entry: Entry) -> None:
         if not 1 <= entry.body["from"] < entry.body["to"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from client.guard.book import WHOLE_SITE, Charge, require_delta, split_group
 from common.errors import BudgetError, StudyError
@@ -50,8 +51,8 @@ class Budget:
             return
         already = spent(before, self.delta)
         raise BudgetError(
-            f"The charge does not fit the budget: {_amount(already)} spent, {_amount(after)} with "
-            f"it, {_amount(self.max_epsilon)} allowed, all at δ = {self.delta:g} and for adding or "
+            f"The charge does not fit the budget: {amount(already)} spent, {amount(after)} with "
+            f"it, {amount(self.max_epsilon)} allowed, all at δ = {self.delta:g} and for adding or "
             "removing one patient.",
             where=f"study '{asked.study}', round {asked.round}, {asked.event.steps} steps",
             fix=_cure(already, asked),
@@ -81,14 +82,21 @@ class StudyBudget:
         whole = spent([*filter(self._mine, charges), asked], self.planned.delta)
         if self.planned.exceeded_by(whole):
             raise BudgetError(
-                f"The study was planned to cost {_amount(self.planned.max_epsilon)}; with this charge it would cost "
-                f"{_amount(whole)} at δ = {self.planned.delta:g} (add/remove one patient).",
+                f"The study was planned to cost {amount(self.planned.max_epsilon)}; with this charge it would cost "
+                f"{amount(whole)} at δ = {self.planned.delta:g} (add/remove one patient).",
                 where=f"study '{asked.study}', round {asked.round}",
                 fix="It asks for more than was approved. See `consilium audit ledger`; approve a new study if need be.",
             )
 
     def _mine(self, charge: Charge) -> bool:
         return charge.fingerprint == self.fingerprint and split_group(charge.group)[0] == self.role
+
+
+class Part(Protocol):
+    """One of several limits."""
+
+    def check(self, charges: Iterable[Charge], asked: Charge) -> None:
+        """Raise `BudgetError` when `asked` on top of `charges` is too much."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Limits:
         parts: asked in turn.
     """
 
-    parts: tuple[Budget | StudyBudget, ...]
+    parts: tuple[Part, ...]
 
     def check(self, charges: Iterable[Charge], asked: Charge) -> None:
         """Ask every limit.
@@ -172,5 +180,6 @@ def _cure(already: float, asked: Charge) -> str:
     )
 
 
-def _amount(epsilon: float) -> str:
+def amount(epsilon: float) -> str:
+    """ε in words."""
     return f"ε = {epsilon:.4g}" if math.isfinite(epsilon) else "ε = ∞"

@@ -25,7 +25,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 from client.guard.anchor import Anchor
+from client.guard.approvals import Decision, Standing, signed
 from client.guard.book import (
     WHOLE_SITE,
     Book,
@@ -225,6 +228,30 @@ class Ledger:
         with self._lock:
             self._write(change)
             self._anchor.keep(self._book.seq, self._book.head)
+
+    def decide(
+        self, kind: Standing, said: dict[str, str], key: ed25519.Ed25519PrivateKey
+    ) -> Decision:
+        """Note an approval or a revocation, signed with the site's key.
+
+        Args:
+            kind: approve or revoke.
+            said: study, fingerprint, bundle and by.
+            key: the site's signing key.
+        """
+
+        def change(book: Book, writer: Writer) -> None:
+            writer.append(kind, signed(kind, said, book.head, key))
+
+        with self._lock:
+            self._write(change)
+            self._anchor.keep(self._book.seq, self._book.head)
+            return self._book.decisions[-1]
+
+    def decisions(self) -> list[Decision]:
+        """All approvals and revocations, oldest first."""
+        with self._lock:
+            return list(self._refreshed().decisions)
 
     def charges(self) -> list[Charge]:
         """All charges, oldest first; open reservations count in full."""

@@ -51,6 +51,8 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         """CREATE TRIGGER keep_newest AFTER INSERT ON entries
             BEGIN UPDATE newest SET seq = NEW.seq, hash = NEW.hash; END""",
     ),
+    # 3: the entries "approve", "revoke" and "restored".
+    3: (),
 }
 SCHEMA_VERSION = max(STEPS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,17 +18,29 @@ BATCH = 256
 """Samples held at once where the study does not say."""
 
 
-def evaluate(space: Workspace, weights: Vector, cohort: Cohort) -> Tally:
+def _go_on() -> None:
+    """Nobody stops the evaluation."""
+
+
+def evaluate(
+    space: Workspace, weights: Vector, cohort: Cohort, check: Callable[[], None] = _go_on
+) -> Tally:
     """Return the statistics of the weights on the held-out patients.
 
     With `[evaluation] per = "patient"` every patient weighs the same: a patient's outputs are averaged where all of
     them share one target, and otherwise each sample weighs one over the patient's samples.
+
+    Args:
+        space: study, network and device.
+        weights: what is evaluated.
+        cohort: whose held-out patients it is evaluated on.
+        check: called before every batch; may raise to end the evaluation.
     """
     rows = cohort.rows("test")
     if not len(rows):
         return Tally.zeros(space.task.tally_layout)
     inputs, targets = torch.from_numpy(cohort.inputs[rows]), torch.from_numpy(cohort.targets[rows])
-    outputs = _forward(space, weights, inputs)
+    outputs = _forward(space, weights, inputs, check)
     if space.study.evaluation.per == "sample":
         return space.task.tally(outputs, targets, inputs, torch.ones(len(rows)))
     patient = np.unique(cohort.patient[rows], return_inverse=True)[1]
@@ -38,14 +52,17 @@ def evaluate(space: Workspace, weights: Vector, cohort: Cohort) -> Tally:
     return space.task.tally(outputs, targets, inputs, torch.from_numpy(weight))
 
 
-def _forward(space: Workspace, weights: Vector, inputs: torch.Tensor) -> torch.Tensor:
+def _forward(
+    space: Workspace, weights: Vector, inputs: torch.Tensor, check: Callable[[], None]
+) -> torch.Tensor:
     network = channels_last(space.fresh_network(weights))
     network.eval()
     size = space.study.training.physical_batch or BATCH
+    parts = []
     with torch.inference_mode():
-        parts = [
-            network(laid_out(part.to(space.device))).float().cpu() for part in inputs.split(size)
-        ]
+        for part in inputs.split(size):
+            check()
+            parts.append(network(laid_out(part.to(space.device))).float().cpu())
     return torch.cat(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from common.algorithms import build_algorithm
 from common.algorithms.base import Algorithm
-from common.errors import MachineError
+from common.errors import Interrupted, MachineError
 from common.lazy import lazy
 from common.models import build_model
 from common.study import Study
@@ -40,6 +41,51 @@ class Silent:
 
     def loss(self, value: float) -> None:
         """Do nothing."""
+
+
+class Stopped(Interrupted):
+    """The site itself is being stopped: what was in hand is thrown away, so that it costs nothing."""
+
+
+class Stop:
+    """Whether the site is being stopped; set once, by any thread."""
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+
+    def set(self) -> None:
+        """Have the next `check` raise."""
+        self._wanted.set()
+
+    def check(self) -> None:
+        """Raise `Stopped` once the site is being stopped."""
+        if self._wanted.is_set():
+            raise Stopped(
+                "The site was stopped before anything left.",
+                fix="Start it again; the coordinator may ask for the round once more.",
+            )
+
+
+@dataclass(frozen=True)
+class Stoppable:
+    """Progress of a round that ends at its next step when the site is being stopped.
+
+    Attributes:
+        inner: who watches the round.
+        stop: whether to stop.
+    """
+
+    inner: Progress
+    stop: Stop
+
+    def step(self, taken: int, planned: int) -> None:
+        """Stop, or pass the step on."""
+        self.stop.check()
+        self.inner.step(taken, planned)
+
+    def loss(self, value: float) -> None:
+        """Pass the loss on."""
+        self.inner.loss(value)
 
 
 @dataclass(frozen=True)

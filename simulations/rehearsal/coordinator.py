@@ -30,8 +30,11 @@ class Coordinator:
     @classmethod
     def make(cls, folder: Path, name: str = "rehearsal") -> Coordinator:
         """Make a coordinator in a new folder."""
-        (port,) = free_ports(1)
-        call("server", "init", folder, "--name", name, "--address", f"127.0.0.1:{port}", "--yes")
+        port, internal = free_ports(2)
+        call(
+            *("server", "init", folder, "--name", name, "--address", f"127.0.0.1:{port}", "--yes"),
+            *("--internal-port", internal),
+        )
         return cls(folder, port, Service(["server", "start", folder], folder / "service.log"))
 
     @property
@@ -46,18 +49,19 @@ class Coordinator:
 
     def answers(self) -> bool:
         """Whether the SuperLink answers the coordinator's own commands."""
-        self.sites()
-        return True
+        from server.deployment.control import nodes_if_running
+        from server.deployment.folder import open_folder
+
+        return nodes_if_running(open_folder(self.folder)) is not None
 
     def sites(self) -> list[dict[str, Any]]:
         """Return the enrolled sites as `consilium server sites` lists them."""
-        listed = json.loads(call("server", "sites", self.folder, "--json"))
-        found: list[dict[str, Any]] = listed["sites"] if isinstance(listed, dict) else listed
+        found: list[dict[str, Any]] = json.loads(call("server", "sites", self.folder, "--json"))
         return found
 
     def online(self) -> set[str]:
         """Return the names of the sites that are connected."""
-        return {site["name"] for site in self.sites() if site.get("status") == "online"}
+        return {site["name"] for site in self.sites() if site["standing"] == "online"}
 
     def enrol(self, name: str, public_key: Path) -> None:
         """Enrol a hospital's key."""

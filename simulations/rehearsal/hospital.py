@@ -41,7 +41,7 @@ class Hospital:
         """
         settings = tomllib.loads((original / "site.toml").read_text())
         name = settings["site"]["name"]
-        _init(folder, name, settings, coordinator)
+        _init(folder, name, original, coordinator)
         for path in original.iterdir():
             if path.name not in (".consilium", "site.toml"):
                 (folder / path.name).symlink_to(path.resolve())
@@ -64,12 +64,12 @@ class Hospital:
         return self.service.stop()
 
 
-def _init(folder: Path, name: str, settings: dict[str, object], coordinator: Coordinator) -> None:
+def _init(folder: Path, name: str, original: Path, coordinator: Coordinator) -> None:
     """Make keys and secrets; what site.toml says about data is replaced afterwards."""
     call(
         *("site", "init", folder, "--name", name, "--yes"),
         *("--server", f"127.0.0.1:{coordinator.port}", "--certificates", coordinator.certificates),
-        *("--data-kind", "arrays", "--data-path", "data.npz", "--declared-patients", 100),
+        *("--data-kind", "series", "--data-path", original.resolve(), "--declared-patients", 100),
     )
 
 

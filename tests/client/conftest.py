@@ -31,10 +31,15 @@ def make_agent(
         seed: int | None = None,
         watch: Any = None,
         simulated: bool = False,
+        approved: Any = None,
         **policy: Any,
     ) -> Agent:
+        house = tmp_path / "house"
         folders = Folders(
-            tmp_path / "house" / "site.ledger", tmp_path / "house" / "state", tmp_path / "cache"
+            ledger=house / "site.ledger",
+            state=house / "state",
+            cache=tmp_path / "cache",
+            egress=house / "site.egress",
         )
         return Agent(
             site or make_site(**policy),
@@ -44,6 +49,7 @@ def make_agent(
             randomness=Randomness(seed),
             watch=watch,
             simulated=simulated,
+            approved=approved,
         )
 
     return make

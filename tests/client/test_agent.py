@@ -313,7 +313,7 @@ def test_a_round_that_overruns_the_budget_is_a_hard_stop(make_agent: Make, ask: 
     with pytest.raises(BudgetError, match="does not fit"):
         agent.handle(more)
     assert len(charges(agent)) == 2
-    assert spent(charges(agent), 1e-3) <= agent.terms.budget.max_epsilon
+    assert spent(charges(agent), 1e-3) <= agent.site.policy.max_epsilon
 
 
 def test_statistics_stay_when_the_policy_keeps_them(make_agent: Make, ask: Ask) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from common.errors import StudyError
+from common.studies import study_path
 from common.study import Study
-from common.study_file import parse_study
+from common.study_file import dump_study, load_study, parse_study
 from common.study_template import BODIES, template
 
 Path = tuple[str | int, ...]
@@ -118,3 +119,30 @@ def test_what_without_privacy_changes(make_study: Callable[..., Study]) -> None:
 def test_studies_do_not_change(make_study: Callable[..., Study]) -> None:
     with pytest.raises(ValueError, match="frozen"):
         make_study().training.learning_rate = 3.0  # type: ignore[misc]
+
+
+BUNDLED = {
+    "glucose": "7ebe3e6009bde437a8ccfb0274e8a05ef20401d4bda09d5e5dae7de133ee0e58",
+    "heart": "262dcfd0e0bfae9bd102e9f9e331cbd2453f54ff65b0699b926e2be34df344c0",
+    "lung-ct-5class": "a1836917813ec6f188c2e4cd5e137176ff8673fddb385413123f7a9fee7c5958",
+    "lung-nodule": "013beef03068c6131f7eebec5b308fbb41844a5bc94796aada75ed935c90d80e",
+}
+"""As they were before any field was added later; sites may have approved them."""
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_fields_that_came_later_leave_old_fingerprints_alone(name: str) -> None:
+    study = load_study(study_path(name))
+    assert study.fingerprint == BUNDLED[name]
+    assert "wire" not in study.canonical()
+    assert "wire" not in dump_study(study)
+
+
+def test_a_later_field_counts_once_it_says_something(make_study: Callable[..., Study]) -> None:
+    short, long = make_study(), make_study(federation={"wire": "float32"})
+    other = make_study(federation={"wire": "bfloat16"})
+    assert short.fingerprint == long.fingerprint != other.fingerprint
+    assert '"wire":"bfloat16"' in other.canonical()
+    again = parse_study(tomllib.loads(dump_study(other)), where="x")
+    assert again.federation.wire == "bfloat16"
+    assert again.fingerprint == other.fingerprint

@@ -7,9 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from common.errors import PolicyError
-from common.weights import Layout, digest, pack, unpack
+from common.weights import (
+    Layout,
+    digest,
+    from_bfloat16,
+    pack,
+    rounded,
+    to_bfloat16,
+    unpack,
+)
 
 shapes = st.lists(st.lists(st.integers(0, 4), max_size=3).map(tuple), max_size=5)
 
@@ -56,3 +65,26 @@ def test_names_and_shapes_make_the_layout() -> None:
 def test_counters_have_no_average() -> None:
     with pytest.raises(PolicyError, match="num_batches_tracked"):
         Layout.of(torch.nn.BatchNorm1d(2).state_dict())
+
+
+@given(bits=arrays(np.uint32, st.integers(0, 50)))
+def test_bfloat16_is_what_torch_makes_of_it(bits: np.ndarray) -> None:
+    """Any bit pattern: ties go to even, numbers too large to infinity, NaN to NaN."""
+    values = bits.view(np.float32)
+    want = torch.from_numpy(values.copy()).to(torch.bfloat16)
+    halves = to_bfloat16(values)
+    number = ~np.isnan(values)
+    assert (halves == want.view(torch.uint16).numpy())[number].all()
+    back = from_bfloat16(halves)
+    assert back.dtype == np.float32
+    assert back[number].tobytes() == want.float().numpy()[number].tobytes()
+    assert np.isnan(back[~number]).all()
+
+
+@given(bits=arrays(np.uint32, 20))
+def test_what_is_rounded_travels_without_loss(bits: np.ndarray) -> None:
+    values = np.nan_to_num(bits.view(np.float32))
+    once = rounded(values, "bfloat16")
+    assert rounded(once, "bfloat16").tobytes() == once.tobytes()
+    assert rounded(values, "float32") is values
+    assert from_bfloat16(to_bfloat16(once)).tobytes() == once.tobytes()

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from common import wire
 from common.algorithms.base import ARRAYS_KEY, WEIGHT_KEY
 from common.errors import PolicyError
+from common.weights import rounded
 from common.wire import Answer, Instructions, Introduction
 
 vectors = arrays(np.float32, st.integers(0, 9), elements=st.floats(width=32, allow_nan=False))
@@ -45,6 +46,33 @@ def test_a_reply_is_heard_as_it_was_said(
     for said, came in ((weights, heard.weights), (tally, heard.tally)):
         assert (said is None) == (came is None)
         assert said is None or came is None or said.tobytes() == came.tobytes()
+
+
+def test_a_reply_in_bfloat16_takes_half_the_bytes_and_loses_nothing_more() -> None:
+    weights = rounded(np.random.default_rng(1).standard_normal(1000).astype(np.float32), "bfloat16")
+    said = Answer("north", 4, "a" * 64, weights, np.zeros(2), "bfloat16")
+    content = wire.reply(said)
+    sent = content.array_records[ARRAYS_KEY]["flat"]
+    assert (sent.dtype, len(sent.data) < 2200) == ("uint16", True)
+    heard = wire.read_reply(content, "bfloat16")
+    assert heard.weights is not None
+    assert heard.weights.tobytes() == weights.tobytes()
+    assert heard.size == said.size == 2 * 1000 + 16
+    assert wire.reply(Answer("north", 4, "a", weights, None)).array_records[ARRAYS_KEY]
+
+
+@pytest.mark.parametrize(("sent", "declared"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_weights_of_another_type_than_the_studys_are_refused(sent: str, declared: str) -> None:
+    content = wire.reply(Answer("north", 4, "a", np.zeros(3, np.float32), None, sent))
+    with pytest.raises(PolicyError, match=f"not {declared}"):
+        wire.read_reply(content, declared)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a.b", "-a", "a-", "a b", "ä", "x" * 65, "a\n"])
+def test_a_name_that_could_be_a_path_is_no_name(name: str) -> None:
+    content = wire.introduction(Introduction(name, 40, "b", "none"))
+    with pytest.raises(PolicyError, match="letters, digits and dashes"):
+        wire.read_introduction(content)
 
 
 def test_an_introduction_is_heard_as_it_was_said() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from client.agent import Agent
-from client.guard.book import Reservation
+from client.charging import Charging, Opened
 from client.guard.egress import Parcel
 from client.messages import Request
 from client.terms import Terms
@@ -49,11 +49,10 @@ def test_statistics_nobody_is_charged_for(
 def test_an_uncharged_retry(
     one_subject: Subject, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def whatever_was_settled(self: Agent, request: Request) -> tuple[list[Reservation], str]:
-        opened, _ = self._reserve_under(request.key, request)
-        return opened, request.key
+    def whatever_was_settled(self: Charging, request: Request) -> Opened:
+        return self._reserve_under(request.key, request)[0]
 
-    monkeypatch.setattr(Agent, "_reserve", whatever_was_settled)
+    monkeypatch.setattr(Charging, "reserve", whatever_was_settled)
     assert not check("retry-charged", one_subject).passed
 
 
@@ -61,13 +60,11 @@ def test_an_answer_made_anew_every_time(
     one_subject: Subject, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("client.guard.spool.Spool.load", lambda self, key: None)
-    monkeypatch.setattr(Agent, "_spooled", lambda self, key: self.ledger._book.settlement(key))
 
-    def silent(self: Agent, request: Request) -> tuple[list[Reservation], str]:
-        opened, _ = self._reserve_under(request.key, request)
-        return opened, request.key
+    def silent(self: Charging, request: Request) -> Opened:
+        return self._reserve_under(request.key, request)[0]
 
-    monkeypatch.setattr(Agent, "_reserve", silent)
+    monkeypatch.setattr(Charging, "reserve", silent)
     assert not check("retry-charged", one_subject).passed
 
 
@@ -106,8 +103,8 @@ def test_an_interrupted_round_is_given_back(
         try:
             return honest(self, request)
         except Interrupted:
-            opened, _ = self._reserve_under(request.key, request)
-            self._give_back(opened)
+            opened, _ = self.charging._reserve_under(request.key, request)
+            self.charging.give_back(opened)
             raise
 
     monkeypatch.setattr(Agent, "_make", forgiving)

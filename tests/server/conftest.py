@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from common.weights import Layout, Vector
 from common.wire import Answer, Introduction
 from server.app import Job
 from server.app import run as run_job
+from server.conduct import SIMULATED, Conduct
+from server.listener import Listener
 from server.run_folder import RunFolder
 
 Reply = RecordDict | Error | None
@@ -36,7 +39,7 @@ STUDY: dict[str, Any] = {
     "data": {"kind": "arrays", "image_size": 4, "test_fraction": 0.25},
     "training": {"learning_rate": 0.1, "local_steps": 1},
     "privacy": {"enabled": False},
-    "federation": {"rounds": 3, "min_sites": 2, "deadline_seconds": 5.0},
+    "federation": {"rounds": 3, "min_sites": 2, "deadline_seconds": 0.3},
     "evaluation": {"score_bins": 4},
 }
 
@@ -100,14 +103,26 @@ class ScriptedGrid(Grid):
         self.layout = Layout.of(build_model(study, task.outputs).state_dict())
         self.tally_size = sum(int(np.prod(shape)) for shape in task.tally_layout.values())
         self.order = order
+        self.replies: list[Message] = []
+        self._numbers = itertools.count(1)
 
     def get_node_ids(self) -> Iterable[int]:
         return list(self.sites)
 
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        return self.order([reply for m in messages if (reply := self._reply(m)) is not None])
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = []
+        for message in messages:
+            message.metadata.__dict__["_message_id"] = f"message-{next(self._numbers)}"
+            reply = self._reply(message)
+            self.replies += [] if reply is None else [reply]
+            pushed.append(message.metadata.message_id)
+        return pushed
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        asked = set(message_ids)
+        there = [r for r in self.replies if r.metadata.reply_to_message_id in asked]
+        self.replies = [r for r in self.replies if r.metadata.reply_to_message_id not in asked]
+        return self.order(there)
 
     def _reply(self, message: Message) -> Message | None:
         site, kind = self.sites[message.metadata.dst_node_id], message.metadata.message_type
@@ -115,6 +130,11 @@ class ScriptedGrid(Grid):
             return Message(site.introduce(self.layout), reply_to=message)
         made = site.answer(message.content, kind, self.tally_size)
         return None if made is None else Message(made, reply_to=message)
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        raise NotImplementedError
 
     @property
     def run(self) -> Run:
@@ -126,25 +146,20 @@ class ScriptedGrid(Grid):
     def create_message(self, *args: Any, **keys: Any) -> Message:
         raise NotImplementedError
 
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        raise NotImplementedError
 
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        raise NotImplementedError
-
-
-class Quiet:
+class Quiet(Listener):
     """A listener that remembers the rounds."""
 
     def __init__(self) -> None:
         self.first = 0
         self.finished: list[int] = []
+        self.said: list[tuple[int, str, str]] = []
 
     def ready(self, members: list[Any], first_round: int) -> None:
         self.first = first_round
 
-    def round_started(self, round_: int, sites: list[str]) -> None:
-        pass
+    def site(self, round_: int, name: str, reason: str) -> None:
+        self.said.append((round_, name, reason))
 
     def round_finished(self, record: dict[str, Any]) -> None:
         self.finished.append(record["round"])
@@ -156,6 +171,7 @@ class Bench:
 
     path: Path
     study: Study = field(default_factory=make_study)
+    conduct: Conduct = SIMULATED
 
     @property
     def folder(self) -> RunFolder:
@@ -169,7 +185,10 @@ class Bench:
     def go_on(self, sites: list[ScriptedSite], **keys: Any) -> Quiet:
         """Carry a run to its end from its newest checkpoint."""
         listener = Quiet()
-        run_job(Job(self.study, self.folder, listener), ScriptedGrid(sites, self.study, **keys))
+        run_job(
+            Job(self.study, self.folder, listener, self.conduct),
+            ScriptedGrid(sites, self.study, **keys),
+        )
         return listener
 
     @property

@@ -11,9 +11,10 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord, RecordDict
 
 from common import wire, witness
-from common.algorithms import build_algorithm
-from common.errors import PolicyError, SitesError
-from server.members import Member, choose, gather
+from common.errors import SitesError
+from server.app import Job, run
+from server.listener import Listener
+from server.members import Member, choose
 
 ALGORITHMS: list[dict[str, Any]] = [
     {"name": "fedavg"},
@@ -62,25 +63,6 @@ def test_averaging_weighs_by_declared_patients(bench: Any, sites: Any) -> None:
     assert layout.size == layout_size
     want = sum(site.drift(initial, 1).astype(float) * site.patients for site in three) / 420
     np.testing.assert_allclose(load_model(made.folder.model, layout), want, rtol=1e-5)
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=NAMES)
-def test_asking_in_waves_gives_the_same_model(
-    bench: Any, sites: Any, algorithm: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Averages of averages round differently; what does not begin with an average is not touched."""
-    from safetensors.numpy import load
-
-    together, apart = (bench(federation={"algorithm": algorithm}) for _ in range(2))
-    together.start(sites())
-    monkeypatch.setattr("server.rounds.WAVE", 2)
-    apart.start(sites())
-    want, got = load(together.model), load(apart.model)
-    for name, values in want.items():
-        np.testing.assert_allclose(got[name], values, rtol=2e-4, atol=1e-6)
-    assert all(len(record["sites"]) == 3 for record in apart.folder.read_rounds())
-    if not build_algorithm(apart.study).averages:
-        assert together.model == apart.model
 
 
 @pytest.mark.parametrize("stop", [1, 2])
@@ -291,11 +273,13 @@ def test_a_site_with_another_network_or_no_patients_is_refused(
     bench: Any, site: Any, grid_of: Any
 ) -> None:
     made = bench()
-    with pytest.raises(PolicyError, match="declares no patients"):
+    with pytest.raises(SitesError, match="declares no patients"):
         made.start([site("ada"), site("bea", 0)])
     grid = grid_of([site("ada"), site("bea")], made.study)
+    grid.layout = type(grid.layout)(grid.layout.entries[:1])
+    job = Job(made.study, made.folder, Listener())
     with pytest.raises(SitesError, match="another network"):
-        gather(grid, made.study, type(grid.layout)(grid.layout.entries[:1]))
+        run(job, grid)
 
 
 def test_missing_sites_are_waited_for_until_the_deadline(bench: Any, site: Any) -> None:

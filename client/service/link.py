@@ -1,0 +1,80 @@
+"""How a SuperNode tells its agent when it last reached the coordinator: a small page beside Flower's runtime API."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+LINK_PATH = "/v1/consilium/link"
+LINK_HEADER = "X-Consilium-Auth"
+_PURPOSE = b"link"
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What a SuperNode knows of its coordinator.
+
+    Attributes:
+        contact: when a call last succeeded, in seconds since 1970; 0: never.
+        node: Flower's id of the node; 0: not known yet.
+        server: host:port of the coordinator.
+        problem: why there is no contact, in words; empty when there is.
+    """
+
+    server: str
+    contact: float = 0.0
+    node: int = 0
+    problem: str = ""
+
+
+class ContactLog:
+    """The contact of one SuperNode; any thread may note or read it.
+
+    Args:
+        server: host:port of the coordinator.
+        say: told one line a change.
+    """
+
+    def __init__(self, server: str, say: Callable[[str], None]) -> None:
+        self._now = Contact(server)
+        self._say = say
+        self._lock = threading.Lock()
+
+    def reached(self, *, node: int = 0) -> None:
+        """Note a call that succeeded."""
+        with self._lock:
+            was = self._now
+            self._now = replace(was, contact=time.time(), node=node or was.node, problem="")
+        if was.problem or not was.contact:
+            self._say(f"in contact with {was.server}")
+
+    def failed(self, problem: str) -> None:
+        """Note a call that failed, and why."""
+        with self._lock:
+            was = self._now
+            self._now = replace(was, problem=problem)
+        if was.problem != problem:
+            self._say(problem)
+
+    def read(self) -> Contact:
+        """Return what is known now."""
+        with self._lock:
+            return self._now
+
+    def page(self) -> dict[str, object]:
+        """Return the same as the page shows it."""
+        return asdict(self.read())
+
+
+def link_key(secret: bytes) -> str:
+    """Return what whoever asks for the page must send: it proves the secret without showing it."""
+    return hmac.new(secret, _PURPOSE, hashlib.sha256).hexdigest()
+
+
+def may_ask(secret: bytes, shown: str | None) -> bool:
+    """Return whether somebody who asks for the page knows the secret."""
+    return hmac.compare_digest(link_key(secret).encode(), (shown or "").encode())

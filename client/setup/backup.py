@@ -1,0 +1,133 @@
+"""Backs a site up while its service runs: site.toml, keys, ledger and egress log; no patients, no cohorts, no spool."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from client.guard.chain import Chain
+from client.guard.publish import publish
+from client.guard.storage_errors import translated
+from client.setup.backup_archive import Archive, LogState, Manifest, read_archive, sha256
+from client.site import FILE_NAME, Site, load_site
+from client.site_folder import SiteFolder
+from common.errors import MachineError, RunError, TamperedError
+from common.files import explain_os_error
+
+_BUSY_SECONDS = 60.0
+
+
+def back_up(folder: Path, target: Path, passphrase: bytes | None = None) -> Manifest:
+    """Write a backup (mode 600), read it back from the disk and return what it says about itself.
+
+    The egress log is copied before the ledger: a reply is settled before it is logged, so the copy of the ledger knows
+    of everything in the copy of the log.
+
+    Args:
+        folder: of site.toml.
+        target: the archive, which must not be there yet.
+        passphrase: seals it; None leaves it plain.
+
+    Raises:
+        StudyError: the site file cannot be used.
+        RunError: the target is there.
+        TamperedError: a log does not hold together; a copy of it would be worth nothing.
+        MachineError: something cannot be read, or the target not be written.
+    """
+    site = load_site(folder)
+    if target.exists():
+        raise RunError(
+            "The backup's file is there already.",
+            where=str(target),
+            fix="Name a new file, for example with the date in it.",
+        )
+    archive = _collect(site)
+    try:
+        with publish(target, mode=0o600) as draft:
+            draft.write_bytes(archive.to_bytes(passphrase))
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    if read_archive(target, passphrase) != archive:
+        raise MachineError(
+            "The backup does not read back as it was written.",
+            where=str(target),
+            fix="Check that disk, and that no other backup writes to the same file; then back up to another one.",
+        )
+    return archive.manifest
+
+
+def log_state(path: Path) -> LogState:
+    """Verify a chained log and return how far it has come.
+
+    Raises:
+        TamperedError: it does not hold together.
+        MachineError: it cannot be read now.
+    """
+    found = Chain(path, writable=False).verify()
+    if not found.intact:
+        raise TamperedError(
+            f"Entry {found.broken_at} does not hold: {found.reason.rstrip('.')}.",
+            where=str(path),
+            fix="Keep the file as evidence and go back to a copy that verifies.",
+        )
+    return LogState(found.entries, found.head)
+
+
+def _collect(site: Site) -> Archive:
+    folder = SiteFolder(site.folder)
+    files = {str(path.relative_to(site.folder)): _read(path) for path in _plain_files(site, folder)}
+    logs: dict[str, LogState | None] = {"egress": None, "ledger": None}
+    with tempfile.TemporaryDirectory(prefix=".backup-", dir=folder.private) as temporary:
+        for name, log in (("egress", folder.egress_log), ("ledger", folder.ledger)):
+            if log.exists():
+                copy = _copied(log, Path(temporary) / log.name)
+                logs[name] = log_state(copy)
+                files[str(log.relative_to(site.folder))] = _read(copy)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    hashes = {name: sha256(data) for name, data in files.items()}
+    return Archive(Manifest(site.name, made, hashes, logs["ledger"], logs["egress"]), files)
+
+
+def _plain_files(site: Site, folder: SiteFolder) -> Iterator[Path]:
+    """What is copied as it is, each once."""
+    keys = (
+        folder.node_key,
+        folder.node_key_public,
+        folder.signing_key,
+        folder.secret,
+        folder.superexec_secret,
+    )
+    named = [
+        path
+        for each in site.connections.values()
+        for path in (each.certificates, each.runtime_certificates)
+        if path is not None and path.is_relative_to(site.folder)
+    ]
+    wanted = [site.folder / FILE_NAME, *keys, *sorted(folder.tls.rglob("*")), *named]
+    yield from dict.fromkeys(path for path in wanted if path.is_file())
+
+
+def _copied(log: Path, copy: Path) -> Path:
+    """Copy a log as it is at one moment; whoever writes to it waits, and loses nothing."""
+    copy.touch(mode=0o600)
+    address = (
+        f"{log.absolute().as_uri()}?mode=rw"  # so that a write that a crash cut short is undone
+    )
+    with (
+        translated(log),
+        closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+    return copy
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise explain_os_error(error, path) from error

@@ -1,0 +1,106 @@
+"""The text of a new site.toml, with the comments that a hospital's IT needs at five in the afternoon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tomli_w
+
+from client.setup.answers import Answers
+
+AUTHORITY_NAME = "coordinator-ca.crt"
+"""The copy of the coordinator's authority beside site.toml."""
+
+_TEXT = """\
+# Consilium: what this hospital has, what it allows, and who may ask.
+# After a change: 'consilium site doctor', then start the site again.
+
+[site]
+name = {name}
+
+# What studies can be trained on. Add a table [data.NAME] for each further data set.
+[data.{data_name}]
+kind = {data_kind}
+path = {data_path}
+{labels}# The number of patients that everybody may know: round it. Studies weight and divide by it.
+declared_patients = {declared_patients}
+
+# Limits that no study and no coordinator can change.
+[policy]
+# The privacy budget of all studies together. 1 is cautious; it is spent once and does not come back.
+max_epsilon = {max_epsilon}
+delta = 1e-5
+# Do not take part with fewer training patients than this.
+min_patients = 20
+# Evaluation statistics that may leave: "none", "noisy" (counted against the budget) or "exact".
+statistics = "noisy"
+# Train without noise when a study asks for it. Leave this off for real patients.
+allow_non_private = false
+# hours = "20:00-06:00"            # train at night only, local time
+# max_epsilon_per_study = 0.5      # a limit for any one study, too
+# max_bytes_per_round = 50_000_000
+
+[compute]
+# auto takes a GPU when there is one; or: cpu, cuda, cuda:1
+device = "auto"
+
+{connection}
+[service]
+# "unix": the commands 'consilium site status' and others work on this machine, for this user.
+control = "unix"
+# metrics = "127.0.0.1:9477"       # a page for Prometheus
+"""
+
+_CONNECTION = """\
+# A coordinator that this site answers. All connections go outward; the hospital opens no port to it.
+[connection.coordinator]
+server = {server}
+{certificates}runtime = {runtime}
+{runtime_certificates}"""
+
+_NO_CONNECTION = """\
+# A coordinator that this site answers; uncomment when you know it.
+# [connection.coordinator]
+# server = "fl.example.org:443"
+# certificates = "coordinator-ca.crt"
+"""
+
+
+def site_text(answers: Answers, *, split: bool) -> str:
+    """Return the text of site.toml.
+
+    Args:
+        answers: complete ones.
+        split: the two halves of the service run on two machines, with TLS between them.
+    """
+    values = {
+        key: _toml(str(value) if key.endswith("path") else value)
+        for key, value in vars(answers).items()
+        if key in ("name", "data_kind", "data_path", "declared_patients", "max_epsilon")
+    }
+    labels = "" if answers.labels is None else f"labels = {_toml(str(answers.labels.resolve()))}\n"
+    if answers.data_path is not None:
+        values["data_path"] = _toml(str(answers.data_path.resolve()))
+    connection = _connection(answers, split) if answers.server else _NO_CONNECTION
+    return _TEXT.format(
+        **values, data_name=_key(answers.data_name), labels=labels, connection=connection
+    )
+
+
+def _connection(answers: Answers, split: bool) -> str:
+    own = f"certificates = {_toml(AUTHORITY_NAME)}\n" if answers.certificates else ""
+    between = f"runtime_certificates = {_toml('.consilium/tls/ca.crt')}\n" if split else ""
+    return _CONNECTION.format(
+        server=_toml(answers.server),
+        certificates=own,
+        runtime=_toml(answers.runtime),
+        runtime_certificates=between,
+    )
+
+
+def _toml(value: Any) -> str:
+    return tomli_w.dumps({"v": value}).partition("=")[2].strip()
+
+
+def _key(name: str) -> str:
+    return tomli_w.dumps({name: 1}).partition(" =")[0]

@@ -1,0 +1,74 @@
+"""The figures of a finished run in a deployment: what the coordinator knows, without the sites' own counts."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from common.study import Study
+from common.tasks import build_task
+from server.run_folder import RunFolder
+
+PACKAGES = ("consilium", "flwr", "torch", "numpy")
+_SCORES = ("auc", "accuracy", "rmse", "mae", "baseline_rmse")
+
+
+def write_metrics(folder: RunFolder, study: Study) -> dict[str, Any]:
+    """Write and return `metrics.json` of a run whose server has finished."""
+    outcome = folder.read_outcome()
+    content = {
+        "simulation": False,
+        "study": study.name,
+        "title": study.study.title or study.name,
+        "fingerprint": study.fingerprint,
+        "task": study.task.name,
+        "classes": list(build_task(study).classes or ()),
+        "model": study.model.name,
+        "final": outcome["final"],
+        "non_private": None,
+        "sites": _sites(folder, outcome),
+        "rounds": study.federation.rounds,
+        "seconds": outcome["seconds"],
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "engine": "deployment",
+        "parameters": outcome["parameters"],
+        "algorithm": study.federation.algorithm.name,
+        "privacy": _privacy(study),
+        "curves": outcome["curves"],
+        "started": outcome["started"],
+        "finished": outcome["finished"],
+    }
+    folder.write_json(folder.metrics, content)
+    return content
+
+
+def _sites(folder: RunFolder, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Each site's declared patients, what it sent in all, its spending so far, and its scores."""
+    figures = {name: dict(about) for name, about in outcome["sites"].items()}
+    for record in folder.read_rounds():
+        for name, said in record["sites"].items():
+            site = figures.setdefault(name, {})
+            site["bytes_sent"] = site.get("bytes_sent", 0) + said["bytes_sent"]
+            site |= {key: said[key] for key in ("steps", "epsilon") if key in said}
+    for name, scores in outcome["site_metrics"].items():
+        figures[name] |= {key: value for key, value in scores.items() if key in _SCORES}
+    return figures
+
+
+def _privacy(study: Study) -> dict[str, Any]:
+    privacy = study.privacy
+    if not privacy.enabled:
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "unit": privacy.unit,
+        "epsilon_target": privacy.epsilon,
+        "noise_multiplier": privacy.noise_multiplier,
+        "delta": privacy.delta,
+        "clip_norm": privacy.clip_norm,
+        "sampling_rate": privacy.sampling_rate,
+        "units_per_step": privacy.units_per_step,
+        "adjacency": "add/remove",
+        "randomness": "system",
+    }

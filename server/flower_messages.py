@@ -1,0 +1,126 @@
+"""The server's only look into Flower's internals; a contract test names what broke when Flower changes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, cast
+
+import httpx
+from flwr.app import Array, ConfigRecord, Message, MessageType, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from flwr.supercore.inflatable.inflatable_utils import pull_objects
+from flwr.superlink.grid import HttpGrid, http_grid
+
+from common import wire
+from common.errors import Interrupted, SitesError
+from common.weights import Vector
+
+UNREACHABLE: tuple[type[Exception], ...] = (httpx.HTTPError, ConnectionError, TimeoutError)
+"""What a call to the SuperLink raises while it is away, after Flower's own retries."""
+
+FIRST_PULL, LONGEST_PULL = 0.05, 1.0
+"""Seconds between attempts to fetch a part of a reply that its site is still sending; Flower would wait 1 to 10."""
+
+LONGEST_REASON = 300
+
+
+class Word(Enum):
+    """What a reply amounts to."""
+
+    ANSWER = "answer"
+    FAILURE = "failure"
+    BUSY = "busy"
+    LOST = "lost"
+
+
+_LOST = {
+    ErrorCode.UNKNOWN,
+    ErrorCode.MESSAGE_UNAVAILABLE,
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+    ErrorCode.NODE_UNAVAILABLE,
+    ErrorCode.CLIENT_APP_CRASHED,
+    wire.SITE_ERROR + Interrupted.exit_code,
+}
+"""The site did not refuse; it, or the way to it, went away, and may answer when it is asked again."""
+
+
+def question_id(reply: Message) -> str:
+    """Return the id of the message that a reply answers; an error's source may be the server's own node."""
+    return reply.metadata.reply_to_message_id
+
+
+def word(reply: Message) -> Word:
+    """Tell an answer from a refusal, and both from what may yet come."""
+    if not reply.has_error():
+        return Word.ANSWER
+    if reply.error.code == wire.SITE_ERROR + SitesError.exit_code:
+        return Word.BUSY
+    return Word.LOST if reply.error.code in _LOST else Word.FAILURE
+
+
+def why(reply: Message) -> str:
+    """Return the reason of an error reply in words."""
+    code, reason = reply.error.code, reply.error.reason
+    if reason and (code >= wire.SITE_ERROR or code == ErrorCode.INVALID_FAB):
+        return "".join(c if c.isprintable() else " " for c in reason[:LONGEST_REASON])
+    if code == ErrorCode.NODE_UNAVAILABLE:
+        return "the site is not connected"
+    if code in _LOST:
+        return "the site's answer was lost on the way"
+    return "the site's process failed without saying why"
+
+
+def batch(grid: Grid) -> int:
+    """How many replies may be fetched in one call: one from afar, so that one at a time is held in memory."""
+    return 1 if isinstance(grid, HttpGrid) else 1 << 20
+
+
+def hasten(grid: Grid) -> None:
+    """Shorten the waits of Flower's own grid for the parts of a reply."""
+    if isinstance(grid, HttpGrid):
+        quick = functools.partial(
+            pull_objects, initial_backoff=FIRST_PULL, backoff_cap=LONGEST_PULL
+        )
+        vars(http_grid)["pull_objects"] = quick
+
+
+class View(Array):
+    """An array that Flower's strategies read where it lies, memory-mapped or not, without a copy."""
+
+    def __init__(self, vector: Vector) -> None:
+        super().__init__(str(vector.dtype), tuple(vector.shape), "numpy.ndarray", b"")
+        self.vector = vector
+
+    def numpy(self) -> Vector:
+        """Return the array itself."""
+        return self.vector
+
+
+def strategy_reply(weight: float, vector: Vector) -> Message:
+    """Return what a strategy takes as one site's reply to a training request."""
+    return Message(wire.strategy_content(weight, View(vector)), 1, MessageType.TRAIN)
+
+
+class _OneNode:
+    """All of a grid that a strategy looks at: who is there."""
+
+    def get_node_ids(self) -> Iterable[int]:
+        return [1]
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        return [NodeInfo(node_id=1)]
+
+
+def training_request(
+    strategy: Strategy, round_: int, weights: Vector, config: ConfigRecord
+) -> RecordDict:
+    """Return the request that a strategy makes of the weights; it is the same for every site."""
+    grid: Any = _OneNode()
+    arrays = wire.to_array_record(weights)
+    (message,) = strategy.configure_train(round_, arrays, config, cast(Grid, grid))
+    return message.content

@@ -1,0 +1,93 @@
+"""Sends messages over a Flower grid and fetches the replies; outlives a SuperLink that goes away for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from server.flower_messages import UNREACHABLE, batch, hasten
+
+
+@runtime_checkable
+class Local(Protocol):
+    """A grid in this very process: it can wake who waits, and take back what nobody has begun."""
+
+    def wait_for(self, message_ids: Iterable[str], seconds: float) -> None:
+        """Return when one of the messages is answered, or after the time."""
+
+    def withdraw(self, message_ids: Iterable[str]) -> set[str]:
+        """Drop the messages that nobody has begun to answer; return their ids."""
+
+
+@dataclass
+class Post:
+    """The coordinator's letter box.
+
+    Attributes:
+        grid: Flower's connection to the sites.
+        doubtful: ids whose reply may have been lost because the call that fetched it failed.
+        trouble: why the last call failed; "" where it did not.
+    """
+
+    grid: Grid
+    doubtful: set[str] = field(default_factory=set)
+    trouble: str = ""
+
+    def __post_init__(self) -> None:
+        hasten(self.grid)
+
+    @staticmethod
+    def now() -> float:
+        """Seconds of a clock that nobody sets."""
+        return time.monotonic()
+
+    def nodes(self) -> set[int] | None:
+        """Return the connected nodes, or None where the SuperLink cannot be asked now."""
+        try:
+            nodes = set(self.grid.get_node_ids())
+        except UNREACHABLE as error:
+            self.trouble = type(error).__name__
+            return None
+        self.trouble = ""
+        return nodes
+
+    def send(self, messages: Sequence[Message]) -> list[str] | None:
+        """Send messages; return their ids in order, or None where that failed and is to be tried again."""
+        if not messages:
+            return []
+        try:
+            self.grid.push_messages(messages)
+        except UNREACHABLE as error:
+            self.trouble = type(error).__name__
+            return None
+        return [message.metadata.message_id for message in messages]
+
+    def fetch(self, ids: Sequence[str]) -> Iterator[Message]:
+        """Give the replies that are there, each once."""
+        size = batch(self.grid)
+        for start in range(0, len(ids), size):
+            asked = ids[start : start + size]
+            try:
+                replies = list(self.grid.pull_messages(asked))
+            except UNREACHABLE as error:
+                self.trouble = type(error).__name__
+                self.doubtful.update(asked)
+                return
+            while replies:
+                yield replies.pop(0)
+
+    def wait(self, ids: Iterable[str], seconds: float) -> None:
+        """Wait for the next look."""
+        if isinstance(self.grid, Local):
+            self.grid.wait_for(ids, seconds)
+        else:
+            time.sleep(seconds)
+
+    def withdraw(self, ids: Iterable[str]) -> set[str]:
+        """Take messages back where the grid can; return the ids of those that nobody had begun."""
+        return self.grid.withdraw(ids) if isinstance(self.grid, Local) else set()
