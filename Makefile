@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench proto clean
 
 setup: $(STAMP)
 
@@ -41,6 +41,10 @@ bench: bench-simulation bench-privacy
 
 bench-%: setup
 	$(BIN)/python -m benchmarks.$*
+
+# Writes the control plane's stubs anew; needs grpcio-tools 1.76, which nothing else does.
+proto: setup
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. common/proto/site_control.proto
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs demo hospitals .pytest_cache .mypy_cache .ruff_cache

@@ -11,6 +11,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from client.agent import Agent
+from client.guard.message import inspect_introduction, inspect_message
 from client.messages import Request
 from common import wire
 from common.errors import ConsiliumError, PolicyError
@@ -88,13 +89,19 @@ def _refused(message: Message, agent: Agent | None, error: ConsiliumError) -> Me
 
 
 def _describe(agent: Agent) -> RecordDict:
-    return wire.introduction(agent.describe())
+    told = agent.describe()
+    content = wire.introduction(told)
+    inspect_introduction(content, told)
+    return content
 
 
 def _handle(agent: Agent, message: Message, *, training: bool) -> RecordDict:
     said, weights = wire.read_request(message.content)
     request = Request(said.fingerprint, said.round, weights, train=training, evaluate=said.evaluate)
-    return wire.reply(agent.handle(request))
+    answer = agent.handle(request)
+    content = wire.reply(answer)
+    inspect_message(content, answer, agent.declared)
+    return content
 
 
 app = build(_nobody)

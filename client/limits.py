@@ -65,7 +65,8 @@ class PopulationBudget:
         whose = f" of population '{self.population}'" if self.population else ""
         raise BudgetError(
             f"The whole study does not fit the budget{whose}: ε = {before:.4g} spent on other studies, {whole:.4g} "
-            f"with this one, {self.budget.max_epsilon:.4g} allowed at δ = {self.budget.delta:g} (add/remove one patient).",
+            f"with this one, {self.budget.max_epsilon:.4g} allowed at δ = {self.budget.delta:g} "
+            "(add/remove one patient).",
             where=where,
             fix="Lower [privacy] epsilon or the rounds in the study, or let the site change max_epsilon or delta.",
         )

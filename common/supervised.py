@@ -174,7 +174,7 @@ class Supervised:
             self._stuck_since = None
             if now - self._well_since >= self._healthy_after:
                 self._pause = self._first_pause
-        if problem != self.state.problem and not (waiting and self.program.alive is None):
+        if not waiting and problem != self.state.problem:
             self._say(f"{self.program.name}: {problem or 'all is well again'}")
         self.state = replace(self.state, problem=problem)
 

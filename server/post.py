@@ -46,10 +46,10 @@ class Post:
         """Seconds of a clock that nobody sets."""
         return time.monotonic()
 
-    def nodes(self) -> set[int] | None:
-        """Return the connected nodes, or None where the SuperLink cannot be asked now."""
+    def nodes(self) -> dict[int, str] | None:
+        """Return the connected nodes and since when they are, or None where the SuperLink cannot be asked now."""
         try:
-            nodes = set(self.grid.get_node_ids())
+            nodes = {node.node_id: node.last_activated_at for node in self.grid.get_nodes()}
         except UNREACHABLE as error:
             self.trouble = type(error).__name__
             return None

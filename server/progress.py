@@ -74,10 +74,9 @@ class Progress(Listener):
 
     def failed(self, error: ConsiliumError) -> None:
         """The run ended early; it can be resumed."""
-        self.folder.write_json(
-            self.folder.problem, {"what": error.what, "where": error.where, "fix": error.fix}
-        )
-        self._event("failed", what=error.what, where=error.where, fix=error.fix)
+        told = {"what": error.what, "where": error.where, "fix": error.fix}
+        self.folder.write_json(self.folder.problem, {**told, "code": error.exit_code})
+        self._event("failed", **told)
         self._change(phase="failed", problem=str(error))
 
     def stopped(self) -> None:

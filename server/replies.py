@@ -16,9 +16,9 @@ from common.study import Federation
 from common.weights import Layout, Vector
 from common.wire import Answer, read_reply
 from common.witness import Witnessed
-from server.exchange import Heard
 from server.incoming import Incoming
 from server.members import Member
+from server.questions import Heard
 from server.tallies import Tallies
 
 

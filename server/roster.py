@@ -36,6 +36,7 @@ class Roster:
         enrolled: names by node, as the coordinator enrolled them; empty where nobody is enrolled.
         members: the sites that can take part, by name; one that is away has node 0.
         absent: why the others cannot, by name, or by node where the name is not known.
+        online: the connected nodes, and since when they are.
     """
 
     post: Post
@@ -44,7 +45,7 @@ class Roster:
     enrolled: Callable[[], Mapping[int, str]] = dict
     members: dict[str, Member] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
-    online: set[int] = field(default_factory=set)
+    online: dict[int, str] = field(default_factory=dict)
     _looked: float = float("-inf")
     _names: dict[int, str] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class Roster:
         waiting = set(self._asked.values())
         nodes = [
             node
-            for node in sorted(self.online - set(self._names) - waiting)
+            for node in sorted(set(self.online) - set(self._names) - waiting)
             if now - self._refused.get(node, float("-inf")) >= AGAIN_SECONDS
         ]
         asked = [

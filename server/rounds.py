@@ -20,11 +20,12 @@ from server import checkpoint
 from server.aggregate import weighted_mean
 from server.checkpoint import Checkpoint
 from server.conduct import Conduct
-from server.exchange import Exchange, Question
+from server.exchange import Exchange
 from server.flower_messages import strategy_reply, training_request
 from server.incoming import IN_MEMORY, Incoming, request_key
 from server.listener import Listener
 from server.members import Member, choose, save_members
+from server.questions import Question
 from server.replies import Reader, Replies, Witness
 from server.run_folder import RunFolder
 from server.tallies import Tallies, pooled

@@ -1,14 +1,14 @@
-"""What egress logs say, verified, and compared with the ledgers beside them. Reads files; prints and changes nothing."""
+"""What egress logs say, verified, and compared with the ledgers beside them. Reads files and changes nothing."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.audit.document import Verdict
-from client.audit.egress_compare import Contradiction, compare
-from client.guard.book import Book
+from client.audit.egress_compare import Charged, compare, in_doubt
 from client.guard.chain import Chain, Verified
 from client.guard.clock import Setback, setback
 from client.guard.egress_log import EgressBook, Release
@@ -72,7 +72,7 @@ class EgressReport:
     studies: tuple[StudyEgress, ...] = ()
     ledger: Path | None = None
     ledger_chain: Verified | None = None
-    contradictions: tuple[Contradiction, ...] = ()
+    contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -126,29 +126,95 @@ def ledger_of(log: Path) -> Path | None:
 
 
 def _read(log: Path) -> EgressReport:
-    # The log first: a reply that leaves in between is then in the ledger only, and known to be in hand.
-    book, entries, setbacks = EgressBook(), [], _Setbacks()
-
-    def visit(entry: Entry) -> None:
-        release = book.apply(entry)
-        setbacks.see(entry)
-        if release is not None:
-            entries.append(Noted(entry.seq, entry.at, release))
-
-    chain = Chain(log, writable=False).verify(visit)
-    if not chain.intact:
-        return EgressReport(log, chain, book.site)
+    """Read a log and its ledger; the site may go on meanwhile, which must not look like a contradiction."""
+    known = Chain(log, writable=False).verify().entries
     ledger = ledger_of(log)
-    charged = Book()
+    charged = Charged()
     ledger_chain = None if ledger is None else Chain(ledger, writable=False).verify(charged.apply)
-    report = EgressReport(
+    reading = _Reading()
+    chain = Chain(log, writable=False).verify(reading.visit)
+    if not chain.intact:
+        return EgressReport(log, chain, reading.book.site, ledger=ledger, ledger_chain=ledger_chain)
+    comparable = ledger_chain is not None and ledger_chain.intact
+    return EgressReport(
         log,
         chain,
-        site=book.site,
-        entries=tuple(entries),
-        studies=_totals(entries),
+        site=reading.book.site,
+        entries=tuple(reading.entries),
+        studies=_totals(reading.entries),
         ledger=ledger,
         ledger_chain=ledger_chain,
-        notes=tuple(_notes(ledger, setbacks.found)),
+        contradictions=_contradictions(charged, reading, known) if comparable else (),
+        notes=tuple(_notes(ledger, charged if comparable else None, reading)),
     )
-    return report
+
+
+class _Reading:
+    """A log, as far as it was read."""
+
+    def __init__(self) -> None:
+        self.book = EgressBook()
+        self.entries: list[Noted] = []
+        self.setbacks: list[Setback] = []
+        self._at = ""
+
+    @property
+    def left(self) -> list[Noted]:
+        """The entries about what left."""
+        return [each for each in self.entries if not each.release.reason]
+
+    def visit(self, entry: Entry) -> None:
+        """Read the next entry."""
+        release = self.book.apply(entry)
+        self.setbacks += setback(self._at, entry)
+        self._at = entry.at
+        if release is not None:
+            self.entries.append(Noted(entry.seq, entry.at, release))
+
+
+def _contradictions(charged: Charged, reading: _Reading, known: int) -> tuple[str, ...]:
+    site, owner = reading.book.site, charged.book.site
+    strangers = (f"The log is that of '{site}', the ledger that of '{owner}'.",)
+    left = ((each.seq, each.release) for each in reading.left)
+    return (() if site == owner else strangers) + compare(charged, left, known)
+
+
+def _totals(entries: Sequence[Noted]) -> tuple[StudyEgress, ...]:
+    """Totals by study, in the order of their first entries."""
+    found: dict[tuple[str, str], list[Noted]] = {}
+    for each in entries:
+        found.setdefault((each.release.study, each.release.fingerprint), []).append(each)
+    return tuple(_total(*study, group) for study, group in found.items())
+
+
+def _total(study: str, fingerprint: str, group: Sequence[Noted]) -> StudyEgress:
+    left = [each for each in group if not each.release.reason]
+    parts: Counter[str] = Counter()
+    for each in left:
+        parts.update(each.release.parts)
+    resent = sum(each.release.resent for each in left)
+    return StudyEgress(
+        study,
+        fingerprint,
+        replies=len(left) - resent,
+        resent=resent,
+        refused=len(group) - len(left),
+        bytes=sum(each.release.bytes for each in left),
+        parts=dict(parts),
+        last=left[-1].at if left else "",
+    )
+
+
+def _notes(ledger: Path | None, charged: Charged | None, reading: _Reading) -> Iterable[str]:
+    if ledger is None:
+        yield "No ledger lies beside the log, so that it could not be compared with what was charged."
+    if charged is not None:
+        waiting = in_doubt(charged, (each.release for each in reading.left))
+        if waiting:
+            yield (
+                f"{waiting} release(s) were noted and their charge was never settled: the service was stopped in "
+                "between. They are charged in full, whether they left or not."
+            )
+    if reading.setbacks:
+        more = len(reading.setbacks) - 1
+        yield f"The clock was set back: {reading.setbacks[0]}{f' (and {more} more)' if more else ''}."

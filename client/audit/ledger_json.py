@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -44,6 +45,7 @@ def _ledger(one: LedgerReport) -> dict[str, Any]:
         "budget": _budget(one),
         "unprotected": [_release(what) for what in one.unprotected],
         "declared_public": [_release(what) for what in one.declared_public],
+        "decisions": [dataclasses.asdict(each) for each in one.decisions],
         "notes": list(one.notes),
         "verdict": one.verdict,
     }

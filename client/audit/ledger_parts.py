@@ -9,6 +9,7 @@ from client.audit.ledger_report import LedgerReport
 from client.audit.ledger_spend import Release, Steps, StudySpend
 from client.guard.book import split_group
 from common.charts.numbers import upper
+from common.keys import fingerprint
 from common.privacy.accountants import Epsilons
 
 MOST_UNSETTLED = 50
@@ -35,6 +36,8 @@ def parts(one: LedgerReport, curve: Plot | None, *, several: bool) -> list[Table
         note = "The site's policy declares these public; no ε counts them."
         title = f"Declared public by the site's policy{whose}"
         found.append(_releases(title, one.declared_public, note))
+    if one.decisions:
+        found.append(_decisions(one, whose))
     return found
 
 
@@ -133,6 +136,21 @@ def _populations(one: LedgerReport, whose: str) -> Table | None:
     rows = tuple((each.name, f"{each.charges:,}", figure(each.epsilon)) for each in one.populations)
     note = "Charges to the whole site count for each of them."
     return Table(f"Populations{whose}", ("population", "charges", "ε PLD"), rows, note)
+
+
+def _decisions(one: LedgerReport, whose: str) -> Table:
+    words = {"approve": "approved", "revoke": "revoked"}
+    rows = tuple(
+        (each.at[:19], words[each.kind], each.study, each.fingerprint[:12], each.by, _key(each.key))
+        for each in one.decisions
+    )
+    note = "Every signature holds. A key that changes from line to line is a question to the site."
+    columns = ("when", "what", "study", "fingerprint", "by", "key")
+    return Table(f"Approvals{whose}", columns, rows, note)
+
+
+def _key(public: str) -> str:
+    return fingerprint(public)[:19] + "…"
 
 
 def _unsettled(one: LedgerReport, whose: str) -> Table | None:

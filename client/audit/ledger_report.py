@@ -22,8 +22,9 @@ from client.audit.ledger_spend import (
     studies,
 )
 from client.audit.notes import ADJACENCY
+from client.guard.approvals import Decision
 from client.guard.book import Book, Charge
-from client.guard.budget import Budget, spent
+from client.guard.budget import Budget, sharing, spent
 from client.guard.chain import Chain, Verified
 from common.errors import StudyError
 from common.privacy.accountants import Epsilons
@@ -45,6 +46,7 @@ class LedgerReport:
         budget, exceeded: the policy recorded last, and whether it is kept.
         unprotected, declared_public: what left without noise.
         charges: as they were made, oldest first.
+        decisions: approvals and revocations, oldest first; each signature holds.
         notes: what a reader has to know.
     """
 
@@ -62,6 +64,7 @@ class LedgerReport:
     declared_public: tuple[Release, ...] = ()
     populations: tuple[PopulationSpend, ...] = ()
     charges: tuple[Charge, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -189,11 +192,12 @@ def _accounted(
         total=epsilons(charges, total_delta) if total_delta else NOTHING,
         replaced=replaced(charges, total_delta) if replace_one and total_delta else None,
         budget=budget,
-        exceeded=budget is not None and budget.exceeded_by(spent(charges, budget.delta)),
+        exceeded=_exceeded(book.policy, budget, charges),
         unprotected=releases(charges, declared_public=False),
         declared_public=releases(charges, declared_public=True),
         populations=populations(charges, total_delta),
         charges=tuple(charges),
+        decisions=tuple(book.decisions),
         notes=tuple(_notes(book, charges, budget)),
     )
 
@@ -204,6 +208,21 @@ def _budget(policy: Mapping[str, object] | None) -> Budget | None:
         return Budget(*(float(str(value)) for value in values)) if values else None
     except (KeyError, ValueError, StudyError):
         return None
+
+
+def _exceeded(
+    policy: Mapping[str, object] | None, budget: Budget | None, charges: Sequence[Charge]
+) -> bool:
+    """Whether a limit is broken: that of a population with one of its own, or the site's for everybody else."""
+    named = policy.get("populations") if policy else None
+    own = {
+        name: limit
+        for name, each in (named.items() if isinstance(named, dict) else ())
+        if isinstance(each, dict) and (limit := _budget(each)) is not None
+    }
+    rest = [each for each in charges if each.population not in own]
+    parts = [*((sharing(charges, name), limit) for name, limit in own.items()), (rest, budget)]
+    return any(limit and limit.exceeded_by(spent(part, limit.delta)) for part, limit in parts)
 
 
 def _least_delta(charges: Iterable[Charge]) -> float | None:

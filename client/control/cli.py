@@ -123,11 +123,9 @@ def budget(
     if as_json:
         _print_json(found)
         return
-    from rich.console import Console
+    from client.control.view import budget_view, console
 
-    from client.control.view import budget_view
-
-    Console().print(budget_view(found.lines))
+    console().print(budget_view(found.lines))
 
 
 def health(
@@ -156,14 +154,12 @@ def health(
     if as_json:
         _print_json(found, probe=str(probe), passes=passes)
     else:
-        from rich.console import Console
+        from client.control.view import console, health_lines
 
-        from client.control.view import health_lines
-
-        console = Console(soft_wrap=True)
-        console.print(f"{probe}: [green]yes[/]" if passes else f"{probe}: [red]no[/]")
+        screen = console(soft_wrap=True)
+        screen.print(f"{probe}: [green]yes[/]" if passes else f"{probe}: [red]no[/]")
         for line in health_lines(found):
-            console.print(line)
+            screen.print(line)
     raise typer.Exit(0 if passes else 1)
 
 
@@ -171,11 +167,9 @@ def _show_status(found: pb.SiteStatus, as_json: bool) -> None:
     if as_json:
         _print_json(found)
         return
-    from rich.console import Console
+    from client.control.view import console, status_view
 
-    from client.control.view import status_view
-
-    Console().print(status_view(found))
+    console().print(status_view(found))
 
 
 def _confirm(found: pb.SiteStatus, sentence: str, as_json: bool) -> None:

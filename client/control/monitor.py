@@ -107,7 +107,7 @@ class Monitor:
     def _overdue(self) -> Health:
         """A result that is too old says nothing about now."""
         age = time.monotonic() - self._since
-        if self._found is not None:
+        if self._found is not None and age < OVERDUE:
             return Health()
         problem, fix = "The machine was not checked yet.", "Ask again in a few seconds."
         if age >= OVERDUE:

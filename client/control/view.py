@@ -6,12 +6,17 @@ import math
 import time
 from collections.abc import Iterable
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from common.proto import site_control_pb2 as pb
+
+
+def console(*, soft_wrap: bool = False) -> Console:
+    """Return a console on which what others wrote stays as it is: no emoji, no colours of its own."""
+    return Console(emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 
 def status_view(status: pb.SiteStatus) -> RenderableType:
@@ -100,6 +105,8 @@ def _heading(status: pb.SiteStatus) -> str:
         word = "[yellow]paused[/]"
     elif status.health.progress:
         word = "[green]healthy[/]"
+    elif status.health.ready:
+        word = "[yellow]ready, but not all is well[/]"
     else:
         word = "[red]not healthy[/]"
     since = ago(status.started, status.at)

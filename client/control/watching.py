@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from client.control.messages import plain
-from client.control.view import event_line, status_view
+from client.control.view import console, event_line, status_view
 from common.proto import site_control_pb2 as pb
 
 
@@ -22,11 +22,11 @@ def print_lines(replies: Iterable[pb.WatchReply]) -> None:
 
 def show_live(replies: Iterable[pb.WatchReply]) -> None:
     """Let events scroll by above the newest status; where the output is no terminal, events and first status only."""
-    console = Console()
-    if not console.is_terminal:
-        _show_lines(replies, console)
+    screen = console()
+    if not screen.is_terminal:
+        _show_lines(replies, screen)
         return
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=screen, auto_refresh=False, vertical_overflow="visible") as live:
         for reply in replies:
             if reply.HasField("event"):
                 live.console.print(event_line(reply.event))
@@ -34,11 +34,11 @@ def show_live(replies: Iterable[pb.WatchReply]) -> None:
                 live.update(status_view(reply.status), refresh=True)
 
 
-def _show_lines(replies: Iterable[pb.WatchReply], console: Console) -> None:
+def _show_lines(replies: Iterable[pb.WatchReply], screen: Console) -> None:
     shown = False
     for reply in replies:
         if reply.HasField("event"):
-            console.print(event_line(reply.event), soft_wrap=True)
+            screen.print(event_line(reply.event), soft_wrap=True)
         elif not shown:
-            console.print(status_view(reply.status))
+            screen.print(status_view(reply.status))
             shown = True

@@ -1,7 +1,7 @@
 """The adapter to Flower: takes tasks from a SuperNode's runtime API and brings replies back.
 
-This is the only module of the agent that knows Flower's internals; `INTERNALS` names them, and a contract test checks
-each. Nothing of a bundle is unpacked, imported or executed here: it is a string of bytes for others to judge. All that
+This is the only module of the agent that knows Flower's internals; a contract test checks each and says what broke.
+Nothing of a bundle is unpacked, imported or executed here: it is a string of bytes for others to judge. All that
 is read is bounded before it is held.
 """
 

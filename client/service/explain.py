@@ -186,4 +186,3 @@ def objections(studies: Studies, study: Study) -> Iterator[ConsiliumError]:
             check()
         except ConsiliumError as error:
             yield error
-

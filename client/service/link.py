@@ -1,4 +1,4 @@
-"""How a SuperNode tells its agent when it last reached the coordinator: a small page beside Flower's runtime API."""
+"""How a SuperNode tells its agent when it last reached the coordinator, and who may ask it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-LINK_PATH = "/v1/consilium/link"
+LINK_PATH, BEGIN_PATH = "/v1/consilium/link", "/v1/consilium/begin"
 LINK_HEADER = "X-Consilium-Auth"
-_PURPOSE = b"link"
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,12 @@ class ContactLog:
         return asdict(self.read())
 
 
-def link_key(secret: bytes) -> str:
-    """Return what whoever asks for the page must send: it proves the secret without showing it."""
-    return hmac.new(secret, _PURPOSE, hashlib.sha256).hexdigest()
+def link_key(secret: bytes, path: str = LINK_PATH) -> str:
+    """Return what whoever asks for a page must send: it proves the secret without showing it."""
+    purpose = path.rpartition("/")[2].encode()
+    return hmac.new(secret, purpose, hashlib.sha256).hexdigest()
 
 
-def may_ask(secret: bytes, shown: str | None) -> bool:
-    """Return whether somebody who asks for the page knows the secret."""
-    return hmac.compare_digest(link_key(secret).encode(), (shown or "").encode())
+def may_ask(secret: bytes, path: str, shown: str | None) -> bool:
+    """Return whether somebody who asks for a page knows the secret."""
+    return hmac.compare_digest(link_key(secret, path).encode(), (shown or "").encode())

@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from client.service.link import LINK_HEADER, LINK_PATH, link_key
 from client.site import Connection, load_site
@@ -51,15 +52,13 @@ def main() -> int:
     except (ConsiliumError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    found = {
-        name: problem(each, secret, chosen.seconds) for name, each in site.connections.items()
-    }
+    found = {name: problem(each, secret, chosen.seconds) for name, each in site.connections.items()}
     for name, text in found.items():
         print(f"{name}: {text or 'in contact'}")
     return int(not found or any(found.values()))
 
 
-def _ask(connection: Connection, secret: bytes) -> dict[str, object]:
+def _ask(connection: Connection, secret: bytes) -> dict[str, Any]:
     """Ask on the loopback, where every SuperNode of this machine listens, whatever name the agent calls it by."""
     port = int(connection.runtime.rpartition(":")[2])
     made: http.client.HTTPConnection
@@ -74,7 +73,7 @@ def _ask(connection: Connection, secret: bytes) -> dict[str, object]:
         answer = made.getresponse()
         if answer.status != 200:
             raise ValueError("no such page")
-        content: dict[str, object] = json.loads(answer.read())
+        content: dict[str, Any] = json.loads(answer.read())
         return content
     finally:
         made.close()

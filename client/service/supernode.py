@@ -6,7 +6,7 @@ Flower's own code does the transport, TLS and the node's authentication. What is
 - It tries again where the stock one ends, or drops a reply: an unknown key, a TLS fault, an error of the server.
 - It ends when one of its threads died, where the stock one lives on without heartbeats; it is then started again.
 - After a crash it signs the old node off; stock, a new one is refused for a minute.
-- It tells the agent when it last reached the coordinator (`client.service.link`).
+- It tells the agent when it last reached the coordinator, and begins anew with a new agent (`client.service.pages`).
 
 With the executor, this is the only module of a hospital that touches Flower's internals; `broken_by_flower` names what
 another version of Flower changed.
@@ -19,7 +19,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +26,8 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from client.service.fleet import watched_client
-from client.service.link import LINK_HEADER, LINK_PATH, ContactLog, may_ask
+from client.service.link import ContactLog
+from client.service.pages import with_pages
 from client.setup.tls import SiteTls
 from client.site import Connection, load_site
 from client.site_folder import SiteFolder
@@ -78,6 +78,8 @@ def broken_by_flower() -> list[str]:
         "calls go through FleetHttpClient._unary_unary": hasattr(
             getattr(modules.connection, "FleetHttpClient", None), "_unary_unary"
         ),
+        "the API is made of a state_factory": "state_factory=state_factory" in arguments,
+        "its state keeps the tokens of tasks, and messages": _keeps_tasks(modules.state),
         "pauses grow to MAX_RETRY_DELAY": hasattr(modules.retry, "MAX_RETRY_DELAY"),
         **{f"it takes {each}": f'"{each}"' in arguments for each in ("--host", "--superlink")},
     }
@@ -92,6 +94,7 @@ def _modules() -> SimpleNamespace:
         connection=import_module("flwr.supernode.fleet_http_connection"),
         api=import_module("flwr.supernode.main"),
         retry=import_module("flwr.supercore.retry.http_retry"),
+        state=import_module("flwr.supernode.nodestate.in_memory_nodestate"),
     )
 
 
@@ -179,28 +182,8 @@ def _prepare(contacts: ContactLog, secret: bytes, node_file: Path, idle: float) 
     )
     modules.retry.MAX_RETRY_DELAY = _LONGEST_RETRY
     modules.connection.FleetHttpClient = watched_client(contacts, node_file)
-    modules.api.create_app = _with_link_page(modules.api.create_app, contacts, secret)
+    modules.api.create_app = with_pages(modules.api.create_app, contacts, secret, _begin_anew)
     threading.excepthook = _end_with_thread
-
-
-def _with_link_page(
-    make: Callable[..., Any], contacts: ContactLog, secret: bytes
-) -> Callable[..., Any]:
-    """Return what makes Flower's app with the link page in it."""
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse
-
-    async def page(request: Request) -> JSONResponse:
-        if not may_ask(secret, request.headers.get(LINK_HEADER)):
-            return JSONResponse({"detail": "wrong or missing secret"}, status_code=401)
-        return JSONResponse(contacts.page())
-
-    def create_app(*args: Any, **options: Any) -> Any:
-        app = make(*args, **options)
-        app.add_route(LINK_PATH, page, methods=["GET"])
-        return app
-
-    return create_app
 
 
 def _run(command: list[str], connection: Connection) -> NoReturn:
@@ -223,6 +206,11 @@ def _end_with_thread(died: threading.ExceptHookArgs) -> None:
     thread = died.thread.name if died.thread else "a thread"
     _say(f"{thread} died of {died.exc_type.__name__}: {died.exc_value}; the SuperNode ends")
     os._exit(1)
+
+
+def _begin_anew() -> None:
+    _say("the agent was started again and left a task behind; the SuperNode begins anew")
+    os._exit(0)
 
 
 def _say(text: str) -> None:

@@ -105,7 +105,7 @@ class Worker(threading.Thread):
             except Unreachable:
                 if time.monotonic() > until or self._halt.is_set():
                     raise
-            time.sleep(pause)
+            self._halt.wait(pause)
             pause = min(SLOWEST_RETRY, 2 * pause)
 
     def _look(self) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from common.errors import MachineError, RunError, StudyError
+from server.deployment.flower_records import UNREGISTERED, FlowerRun, NodeState, node_of, run_of
 from server.deployment.folder import CoordinatorFolder
 
 if TYPE_CHECKING:
@@ -22,47 +21,6 @@ AnswerT = TypeVar("AnswerT")
 
 KEY_IN_USE, NO_NODE, NO_RUN, RUN_FINISHED = 23, 24, 16, 18
 """Flower's numbers for what can be told apart; the contract test compares them with its own."""
-
-REGISTERED, ONLINE, OFFLINE, UNREGISTERED = "registered", "online", "offline", "unregistered"
-PENDING, STARTING, RUNNING, FINISHED = "pending", "starting", "running", "finished"
-
-
-@dataclass(frozen=True)
-class NodeState:
-    """A node as the SuperLink knows it.
-
-    Attributes:
-        node: Flower's id.
-        name: given at its registration.
-        standing: registered (never seen), online, offline or unregistered.
-        since: when it entered that standing, or None.
-    """
-
-    node: int
-    name: str
-    standing: str
-    since: datetime | None
-
-
-@dataclass(frozen=True)
-class FlowerRun:
-    """A run as the SuperLink knows it.
-
-    Attributes:
-        id: Flower's id.
-        status: pending, starting, running or finished.
-        outcome: completed, failed or stopped, when finished.
-        details: what Flower says about the outcome.
-        submitted: when it was submitted.
-        bundle: the sha256 of its bundle.
-    """
-
-    id: int
-    status: str
-    outcome: str
-    details: str
-    submitted: datetime | None
-    bundle: str
 
 
 class Control:
@@ -105,7 +63,7 @@ class Control:
         from flwr.proto.control_pb2 import ListNodesRequest
 
         answer = self._call(self._client.ListNodes, ListNodesRequest())
-        return [_node(info) for info in answer.nodes_info]
+        return [node_of(info) for info in answer.nodes_info]
 
     def start_run(self, bundle: bytes, sha256: str, run: str) -> int:
         """Start a run of a bundle and return Flower's id of it.
@@ -144,7 +102,7 @@ class Control:
         from flwr.proto.control_pb2 import ListRunsRequest
 
         answer = self._call(self._client.ListRuns, ListRunsRequest(limit=limit))
-        found = [_run(run) for run in answer.run_dict.values()]
+        found = [run_of(run) for run in answer.run_dict.values()]
         return sorted(found, key=lambda run: (run.submitted is None, run.submitted), reverse=True)
 
     def _call(self, method: Callable[[Any], AnswerT], request: Any) -> AnswerT:
@@ -231,35 +189,6 @@ def _pem(public: str) -> bytes:
     return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-
-
-def _node(info: Any) -> NodeState:
-    moments = {
-        REGISTERED: info.registered_at,
-        ONLINE: info.last_activated_at,
-        OFFLINE: info.last_deactivated_at,
-        UNREGISTERED: info.unregistered_at,
-    }
-    return NodeState(info.node_id, info.name, info.status, _moment(moments.get(info.status, "")))
-
-
-def _run(run: Any) -> FlowerRun:
-    status = run.status
-    return FlowerRun(
-        id=run.run_id,
-        status=status.status,
-        outcome=status.sub_status,
-        details=status.details,
-        submitted=_moment(run.pending_at),
-        bundle=run.fab_hash,
-    )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def nodes_if_running(folder: CoordinatorFolder) -> list[NodeState] | None:

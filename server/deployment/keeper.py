@@ -10,6 +10,7 @@ from types import TracebackType
 
 from common.errors import ConsiliumError
 from server.deployment.folder import CoordinatorFolder
+from server.deployment.locks import held
 from server.deployment.pulse import EVERY, Pulse
 from server.deployment.runs import Run, Standing, all_runs
 from server.deployment.submission import resume
@@ -44,6 +45,8 @@ class Keeper:
         self._pulse = pulse
         self._say = say
         self._attempts: dict[str, _Attempts] = {}
+        self._alive: set[int] = set()  # Flower's ids of runs whose ServerApp was seen
+        self._looked = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
@@ -64,8 +67,23 @@ class Keeper:
         if not self._pulse.superlink_answers():
             return
         for run in all_runs(self._folder, self._pulse.seen.runs):
-            if run.standing is Standing.INTERRUPTED:
+            if run.standing is Standing.INTERRUPTED or self._is_dead(run):
                 self._take_up(run)
+        self._looked = True
+
+    def _is_dead(self, run: Run) -> bool:
+        """Return whether Flower calls a run running though its ServerApp is gone; Flower itself takes a minute.
+
+        A ServerApp holds the lock of its run's folder. One that holds none is still being loaded, unless it was seen
+        before, or is said to run from before this server was started.
+        """
+        if run.standing is not Standing.RUNNING:
+            return False
+        flower = run.submission.flower[-1]
+        lives = held(self._folder.run(run.name).path / ".lock")
+        if lives:
+            self._alive.add(flower)
+        return lives is False and (flower in self._alive or not self._looked)
 
     def _keep(self) -> None:
         while not self._stop.wait(EVERY):
@@ -83,7 +101,7 @@ class Keeper:
         elif time.monotonic() >= attempts.after:
             attempts.after = time.monotonic() + PAUSES[attempts.made]
             attempts.made += 1
-            resume(self._folder, run.name)
+            resume(self._folder, run.name, dead=run.standing is Standing.RUNNING)
             self._say(f"run {run.name} was interrupted in round {run.round}; it is resumed")
 
     def _give_up(self, run: Run) -> None:

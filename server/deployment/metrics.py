@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from common.certificates import describe
 from common.errors import MachineError
 from common.supervise import Supervisor
-from server.deployment.control import ONLINE
+from server.deployment.flower_records import ONLINE
 from server.deployment.folder import CoordinatorFolder
 from server.deployment.pulse import Pulse
 from server.deployment.runs import Standing, all_runs
@@ -121,7 +121,7 @@ def serve(address: tuple[str, int], metrics: Metrics) -> Iterator[None]:
             fix="Choose another --metrics address.",
         ) from None
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
     try:
         yield
     finally:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from common.errors import ConsiliumError
-from server.deployment.control import PENDING, FlowerRun, NodeState, connected
+from server.deployment.control import connected
+from server.deployment.flower_records import PENDING, FlowerRun, NodeState
 from server.deployment.folder import CoordinatorFolder
 
 EVERY = 2.0
@@ -70,7 +71,7 @@ class Pulse:
     def superlink_problem(self) -> str:
         """Return why the SuperLink makes no progress, or nothing."""
         silent = time.monotonic() - max(self.seen.at, self._began)
-        return f"it has not answered for {silent:.0f} s" if silent > UNHEARD else ""
+        return "it does not answer" if silent > UNHEARD else ""
 
     def superexec_problem(self) -> str:
         """Return why SuperExec makes no progress, or nothing: a run that nobody starts."""
@@ -100,9 +101,6 @@ class Pulse:
 
 def left_pending(runs: Sequence[FlowerRun], now: datetime) -> str:
     """Return a sentence about a run that has waited too long to be started, or nothing."""
-    for run in runs:
-        if run.status == PENDING and run.submitted is not None:
-            waited = (now - run.submitted).total_seconds()
-            if waited > UNSTARTED:
-                return f"a run has waited {waited:.0f} s to be started"
-    return ""
+    waiting = [run.submitted for run in runs if run.status == PENDING and run.submitted]
+    late = any((now - since).total_seconds() > UNSTARTED for since in waiting)
+    return "a run waits to be started" if late else ""

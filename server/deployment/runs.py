@@ -16,7 +16,7 @@ from typing import Any
 from common.errors import RunError, StudyError
 from common.files import explain_os_error, write_atomically
 from common.plugins import nearest
-from server.deployment.control import FINISHED, RUNNING, FlowerRun
+from server.deployment.flower_records import FINISHED, RUNNING, FlowerRun
 from server.deployment.folder import CoordinatorFolder
 from server.run_folder import RunFolder
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from server.deployment.folder import CoordinatorFolder
 
 CoordinatorArgument = Annotated[Path, typer.Argument(help="The coordinator's folder.")]
 RunArgument = Annotated[str, typer.Argument(help="The run's name.")]
@@ -57,28 +60,21 @@ def watch(coordinator: CoordinatorArgument, run: RunArgument, as_json: JsonOptio
 def stop(coordinator: CoordinatorArgument, run: RunArgument) -> None:
     """Stop a run; it can be resumed from its last round."""
     from server.deployment.folder import open_folder
-    from server.deployment.runs import find_run
     from server.deployment.submission import stop as stop_run
 
     folder = open_folder(coordinator)
-    find_run(folder, run, None)
+    _require_unfinished(folder, run)
     stop_run(folder, run)
     typer.echo(f"Run '{run}' is stopped. Go on with: consilium server resume {coordinator} {run}")
 
 
 def resume(coordinator: CoordinatorArgument, run: RunArgument) -> None:
     """Go on with a run that was stopped, failed or was interrupted, from its last round."""
-    from common.errors import RunError
-    from server.deployment.control import runs_if_running
     from server.deployment.folder import open_folder
-    from server.deployment.runs import Standing, find_run
     from server.deployment.submission import resume as resume_run
 
     folder = open_folder(coordinator)
-    if find_run(folder, run, runs_if_running(folder)).standing is Standing.FINISHED:
-        raise RunError(
-            "The run is finished.", where=run, fix="Submit the study again with another --run name."
-        )
+    _require_unfinished(folder, run)
     resume_run(folder, run)
     typer.echo(f"Run '{run}' goes on. Watch it: consilium server watch {coordinator} {run}")
 
@@ -101,3 +97,15 @@ def fetch(
         return
     for path in copied:
         typer.echo(str(path))
+
+
+def _require_unfinished(folder: CoordinatorFolder, name: str) -> None:
+    from common.errors import RunError
+    from server.deployment.runs import Standing, find_run
+
+    if find_run(folder, name, None).standing is Standing.FINISHED:
+        raise RunError(
+            "The run is finished.",
+            where=name,
+            fix="To have another, submit the study again with another --run name.",
+        )

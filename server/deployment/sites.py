@@ -13,7 +13,8 @@ from common.files import write_atomically
 from common.keys import fingerprint
 from common.plugins import nearest
 from server.deployment.config import NAME
-from server.deployment.control import OFFLINE, ONLINE, NodeState, connected
+from server.deployment.control import connected
+from server.deployment.flower_records import OFFLINE, ONLINE, NodeState
 from server.deployment.folder import CoordinatorFolder
 from server.deployment.runs import changing
 

@@ -12,7 +12,8 @@ from common.bundle import make_bundle
 from common.errors import RunError
 from common.study import Study
 from common.study_file import load_study
-from server.deployment.control import RUNNING, Control, connected
+from server.deployment.control import Control, connected
+from server.deployment.flower_records import RUNNING
 from server.deployment.folder import CoordinatorFolder
 from server.deployment.runs import (
     Submission,
@@ -66,8 +67,13 @@ def stop(folder: CoordinatorFolder, name: str) -> None:
             control.stop_run(flower)
 
 
-def resume(folder: CoordinatorFolder, name: str) -> Submission:
+def resume(folder: CoordinatorFolder, name: str, *, dead: bool = False) -> Submission:
     """Start a run again from its newest checkpoint; sites that trained its round send the same bytes again.
+
+    Args:
+        folder: the coordinator's.
+        name: of the run.
+        dead: its ServerApp is gone, whatever Flower says.
 
     Raises:
         RunError: it runs, is finished, or the server does not answer.
@@ -76,7 +82,9 @@ def resume(folder: CoordinatorFolder, name: str) -> Submission:
     with changing(folder), connected(folder) as control:
         submission = read_submission(run)
         newest = submission.flower[-1:]
-        if any(known.id in newest and known.status == RUNNING for known in control.runs()):
+        if not dead and any(
+            known.id in newest and known.status == RUNNING for known in control.runs()
+        ):
             raise RunError(
                 "The run is running.", where=name, fix="Stop it first, if it is to begin again."
             )

@@ -65,7 +65,7 @@ def test_a_study_with_a_weaker_delta_is_refused(
 ) -> None:
     site = make_site(max_delta_per_study=1e-4)
     admit(site, make_study(privacy={"delta": 1e-4}))
-    with pytest.raises(PolicyError, match="δ = 0.001") as caught:
+    with pytest.raises(PolicyError, match=r"δ = 0\.001") as caught:
         admit(site, make_study())
     assert "max_delta_per_study" in caught.value.where
 

@@ -57,6 +57,25 @@ def test_a_whole_conversation(make_agent: Make) -> None:
     assert last.tally is not None
 
 
+@pytest.mark.parametrize("kind", ["introduction", "reply"])
+def test_a_record_with_more_in_it_than_the_guard_passed_is_not_sent(
+    make_agent: Make, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    honest = getattr(wire, kind)
+
+    def chatty(told: Any) -> RecordDict:
+        content: RecordDict = honest(told)
+        content["more"] = ConfigRecord({"patients": "ZQX-0001"})
+        return content
+
+    monkeypatch.setattr(wire, kind, chatty)
+    agent = make_agent()
+    asked = "query.describe" if kind == "introduction" else "train"
+    reply = send(app_for(agent), asked, question(agent))
+    assert reply.has_error()
+    assert "did not pass" in (agent.folders.state / "refusal.json").read_text()
+
+
 @pytest.mark.parametrize("kind", ["query.describe", "train", "evaluate"])
 def test_refusals_say_little_outside_and_all_at_home(make_agent: Make, kind: str) -> None:
     agent = make_agent(min_patients=39)
@@ -149,3 +168,12 @@ def raw(content: RecordDict) -> str:
     for config in content.config_records.values():
         parts += [v.decode("latin-1") for v in config.values() if isinstance(v, bytes)]
     return "".join(parts)
+
+
+def test_what_a_bundle_names_refuses_everything(caplog: pytest.LogCaptureFixture) -> None:
+    from client.app import app
+
+    for kind in ("query.describe", "train", "evaluate"):
+        reply = send(app, kind, RecordDict())
+        assert reply.error.code == wire.SITE_ERROR + 6
+    assert "consilium site start" in caplog.text

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from client.agent import Agent
+from client.audit.egress_report import audit
 from client.guard.budget import spent
 from client.guard.chain import Chain
+from client.guard.egress import Parcel
 from client.guard.ledger import Ledger
 from client.messages import Request
 from client.site import Site
@@ -83,6 +85,7 @@ class House:
         self.site: Site = make_agent(simulated=True).site
         self.writes = Writes(patched)
         self.left: set[bytes] = set()
+        self.digests: set[str] = set()
         patched.setattr(Agent, "_train", self._train)
 
     def _train(self, request: Request) -> Vector:
@@ -99,6 +102,7 @@ class House:
             return False
         assert answer.weights is not None
         self.left.add(answer.weights.tobytes())
+        self.digests.add(Parcel(answer.weights, answer.tally).digest)
         assert answer.ledger_head in {e.hash for e in Chain(agent.folders.ledger).read()}
         return True
 
@@ -111,6 +115,17 @@ class House:
         if self.left:
             event = agent.plan.training_event(STEPS * len(self.left))  # type: ignore[union-attr]
             assert spent(charges, 1e-3) >= epsilon_pld([event], 1e-3) - 1e-9
+        self.check_egress(agent)
+
+    def check_egress(self, agent: Agent) -> None:
+        """All that left is in the log, each release under a charge of its own, and log and ledger agree."""
+        assert agent.folders.egress is not None
+        (report,) = audit(agent.folders.egress)
+        assert report.verdict == "sound", report.contradictions
+        logged = [each.release for each in report.entries]
+        assert self.digests <= {release.sha256 for release in logged}
+        assert len({(r.key, r.sha256) for r in logged}) == len({r.key for r in logged})
+        assert {r.sha256 for r in logged if r.resent} <= {r.sha256 for r in logged if not r.resent}
 
 
 def test_a_crash_at_any_write_of_a_first_round(
@@ -130,6 +145,65 @@ def test_a_crash_at_any_write_of_a_first_round(
             house.check()
             assert len(house.left) == 2
     assert number > 40
+
+
+def lose_the_spool(agent: Agent) -> None:
+    for file in agent.spool.folder.glob("*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(
+    ("part", "name", "when"),
+    [
+        ("charging", "reserve", "after"),
+        ("agent", "_made", "after"),
+        ("agent", "_look", "after"),
+        ("spool", "save", "after"),
+        ("egress", "leaving", "before"),
+        ("egress", "leaving", "after"),
+        ("charging", "settle", "before"),
+        ("charging", "settle", "after"),
+        ("agent", "_status", "after"),
+    ],
+)
+def test_a_crash_between_any_two_steps_even_if_the_spool_is_lost(
+    make_agent: Make,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    name: str,
+    when: str,
+    lost: bool,
+) -> None:
+    house = House(make_agent, ask, monkeypatch)
+    agent = make_agent(site=house.site)
+    target = Agent if part == "agent" else type(getattr(agent, part))
+    honest = getattr(target, name)
+
+    def dying(*arguments: Any, **options: Any) -> Any:
+        if when == "after":
+            honest(*arguments, **options)
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(target, name, dying)
+        assert not house.answer(1)
+    house.check()
+    if lost:
+        lose_the_spool(agent)
+    assert house.answer(1)
+    assert house.answer(1)
+    assert len(house.left) == 1, "the same bytes again"
+    house.check()
+    settled = [c for c in agent.ledger.charges() if c.settled]
+    noted = (part, name, when) in (
+        ("egress", "leaving", "after"),
+        ("charging", "settle", "before"),
+        ("charging", "settle", "after"),
+        ("agent", "_status", "after"),
+    )
+    assert len(settled) == (2 if lost and noted else 1), "what was noted as leaving stays charged"
 
 
 @pytest.mark.parametrize("round_", [1, 2])

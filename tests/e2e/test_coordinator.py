@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from processes import Ended, run_forked, start, wait, wait_until
 
 from common.keys import fingerprint, make_node_key, read_node_key
+from server.deployment.locks import held
+from server.deployment.pulse import EVERY
 
 pytestmark = pytest.mark.slow
 
@@ -42,13 +45,13 @@ class Coordinator:
     def __init__(self, base: Path) -> None:
         self.path = base / "coordinator"
         self.base = base
-        self.port, internal, metrics = free_ports(3)
+        self.port, self.internal, metrics = free_ports(3)
         self.metrics = f"127.0.0.1:{metrics}"
         address = f"localhost:{self.port}"
         listen = f"127.0.0.1:{self.port}"
         made = self.server(
             "init", "--name", "demo", "--address", address, "--listen", listen,
-            "--internal-port", internal, "--yes",
+            "--internal-port", self.internal, "--yes",
         )  # fmt: skip
         assert made.code == 0, made.text
         self.init_text = made.text
@@ -110,7 +113,9 @@ class Coordinator:
     def left(self) -> str:
         """What still runs of it."""
         return subprocess.run(
-            ["pgrep", "--full", "--list-full", str(self.path)], capture_output=True, text=True
+            ["pgrep", "--full", "--list-full", f"{self.path}|127.0.0.1:{self.internal}"],
+            capture_output=True,
+            text=True,
         ).stdout
 
 
@@ -217,12 +222,32 @@ def test_the_proxy_lets_only_signed_calls_of_a_bearable_size_in(coordinator: Coo
         assert (large.status_code, large.content) == (413, b"")
 
 
-def test_a_study_is_submitted_stopped_and_listed(coordinator: Coordinator) -> None:
+def test_a_renewed_certificate_is_shown_at_once(coordinator: Coordinator) -> None:
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", coordinator.port))
+
+    before = shown()
+    renewed = coordinator.server("renew")
+    assert "the running proxy uses it" in renewed.text
+    wait_until(lambda: shown() != before, timeout=10)
+
+
+def test_a_run_survives_its_serverapp_and_is_stopped(coordinator: Coordinator) -> None:
     submitted = coordinator.submit("heart", "--run", "first", "--json")
     assert submitted.code == 0, submitted.text
     assert len(json.loads(submitted.text)["bundle"]) == 64
     assert coordinator.submit("heart", "--run", "first").code == 7
+    wait_until(lambda: coordinator.figure('consilium_runs{standing="running"}') == 1)
+    lock = coordinator.path / "runs" / "first" / ".lock"
+    wait_until(lambda: held(lock) is True, timeout=30)
+    time.sleep(2 * EVERY)  # the server looks, too
+    os.kill(coordinator.pid("flower-superexec"), signal.SIGKILL)
+    wait_until(lambda: not held(lock))
+    wait_until(lambda: held(lock) is True, timeout=30)
+    kept = json.loads((lock.parent / "flower.json").read_text())
+    assert len(kept["flower"]) == 2
     assert coordinator.server("stop", "first").code == 0
+    wait_until(lambda: not held(lock))
     listed = json.loads(coordinator.server("runs", "--json").text)
     assert [(run["name"], run["standing"]) for run in listed] == [("first", "stopped")]
     assert coordinator.server("fetch", "first", coordinator.base / "results").code == 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from server.deployment.control import FINISHED, PENDING, FlowerRun, NodeState
+from server.deployment.flower_records import FINISHED, PENDING, FlowerRun, NodeState
 
 
 @dataclass

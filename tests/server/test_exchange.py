@@ -14,14 +14,16 @@ import httpx
 import pytest
 from flwr.app import Error, Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import wire
 from common.weights import Layout
 from common.wire import Introduction
-from server.exchange import LATE, Exchange, Heard, Question
+from server.exchange import Exchange
 from server.post import Post
+from server.questions import LATE, Heard, Question
 from server.roster import Roster
 
 DEADLINE = 100.0
@@ -68,9 +70,14 @@ class Theatre:
         if any(start <= self.time < end for start, end in self.down):
             raise httpx.ConnectError("the SuperLink is away")
 
-    def get_node_ids(self) -> Iterable[int]:
+    def get_nodes(self) -> Iterable[NodeInfo]:
         self.check()
-        return [n for n in self.scripts if not self.is_off(n)]
+        nodes = [n for n in self.scripts if not self.is_off(n)]
+        return [NodeInfo(node_id=n, last_activated_at=self.since(n)) for n in nodes]
+
+    def since(self, node: int) -> str:
+        end = self.offline.get(node, (0.0, 0.0))[1]
+        return str(end if self.time >= end else 0.0)
 
     def is_off(self, node: int) -> bool:
         start, end = self.offline.get(node, (0.0, 0.0))
@@ -136,8 +143,8 @@ def play(theatre: Theatre, exchange: Exchange, round_: int = 1, least: int = 1) 
     sites = [name(node) for node in theatre.scripts]
     answered: list[str] = []
     for heard in exchange.ask(question, sites, lambda: len(answered) >= least):
-        answered += [heard.site] if heard.reply is not None else []
-        came += [heard]
+        answered.extend([heard.site] * (heard.reply is not None))
+        came.extend([heard])
     return came
 
 
@@ -211,7 +218,7 @@ def test_much_too_late_is_forgotten() -> None:
     play(theatre, exchange)
     theatre.time += LATE
     play(theatre, exchange, 2)
-    assert exchange.late == {}
+    assert exchange.late.out == {}
 
 
 @pytest.mark.parametrize("code", [REFUSED, 1, 2, 6, ErrorCode.INVALID_FAB])
@@ -237,6 +244,15 @@ def test_a_site_that_went_away_is_asked_when_it_is_back(code: int) -> None:
     (heard,) = play(theatre, exchange)
     assert heard.reply is not None
     assert 40 <= theatre.time < 46
+    assert theatre.scripts[11].asked == 2
+
+
+def test_a_site_that_reconnected_unnoticed_is_asked_again() -> None:
+    """Nobody tells that the question went down with the site's process."""
+    theatre, exchange = stage([[Act(1e9), Act()]], offline={11: (10.0, 10.0)})
+    (heard,) = play(theatre, exchange)
+    assert heard.reply is not None
+    assert 10 <= theatre.time < 12
     assert theatre.scripts[11].asked == 2
 
 

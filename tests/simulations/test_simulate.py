@@ -23,10 +23,12 @@ from tiny_hospitals import (
     write_site,
 )
 
+from client.audit.egress_report import audit as audit_egress
 from client.guard.ledger import Ledger
 from client.training.workspace import Workspace
 from common.errors import BudgetError, DataError, PolicyError, RunError, SitesError, StudyError
 from server.run_folder import RunFolder
+from simulations import sites
 from simulations.console import Console, Steps
 from simulations.engines import InProcess, Ray
 from simulations.sites import SimulatedSites
@@ -293,6 +295,21 @@ def test_one_site_too_few_ends_at_once_and_does_not_wait(run: Run, tmp_path: Pat
     write_site(houses / "a", "a", 1)
     with pytest.raises(SitesError, match="at least 2"):
         run(hospitals=houses)
+
+
+def test_what_left_is_logged_and_agrees_with_the_ledgers(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run()
+    reports = audit_egress(made)
+    assert [report.site for report in reports] == list(NAMES)
+    for report in reports:
+        assert report.verdict == "sound", report.contradictions
+        assert report.ledger is not None
+        assert {each.release.round for each in report.entries} >= {1, 2, 3}
+    monkeypatch.setattr(sites, "LOGGED_SITES", 1)
+    with pytest.raises(StudyError, match="no egress log"):
+        audit_egress(run())
 
 
 def test_twins_are_refused(run: Run, tmp_path: Path) -> None:

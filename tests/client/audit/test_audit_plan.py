@@ -15,6 +15,7 @@ from client.audit.plan import cost_of, read_ledger
 from client.audit.plan_document import document
 from client.audit.plan_fits import what_fits
 from client.guard.ledger import Ledger
+from client.limits import PolicyLimits
 from client.site import load_site
 from common.cli import build
 from common.errors import BudgetError, StudyError, TamperedError
@@ -133,7 +134,7 @@ def test_the_verdict_is_the_agents(tmp_path: Path, study: Study, limit: float) -
     assert cost.budget is not None
     planned = [charge for charge in cost.charges() if charge.fingerprint == study.fingerprint]
     try:
-        check_whole_cost(cost.budget, ledger.charges(), planned, where="here")
+        check_whole_cost(PolicyLimits.of(site.policy), ledger.charges(), planned, where="here")
         refused = False
     except BudgetError:
         refused = True

@@ -51,12 +51,12 @@ def test_status_for_people(healthy: Path, running: Any) -> None:
 
 
 def test_status_names_every_trouble_with_its_fix(healthy: Path, running: Any) -> None:
-    link = Link("tum", "tum:443", polled=time.time(), problem="[red]no route[/red]")
+    link = Link("tum", "tum:443", polled=time.time(), problem="[red]no route[/red] :boom:")
     running.state.link(link)
     shown = call("status", healthy)
     assert shown.exit_code == 0
     assert "not healthy" in shown.output
-    assert "[red]no route[/red]" in shown.output, "what others wrote is text, not markup"
+    assert "[red]no route[/red] :boom:" in shown.output, "what others wrote is text, not markup"
     assert "fix:" in shown.output
 
 
@@ -99,6 +99,7 @@ def test_health_has_exit_codes_for_probes(
     shown = call("health", healthy, "--probe", probe)
     assert shown.exit_code == code
     if code < 2:
+        assert "ready, but not all is well" in call("status", healthy).output
         assert "no route" in shown.output
         found = json.loads(call("health", healthy, "--probe", probe, "--json").output)
         assert found["passes"] is (code == 0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +19,13 @@ from runtime_api import RuntimeApi
 
 from client.service.agent_process import AgentService
 from client.service.desk import DESCRIBE, TRAIN
+from client.service.state import Link
 from client.site import Site
 from common import wire
 from common.bundle import make_bundle
 from common.study import Study
 
+SECRET = b"shared secret"
 Hospital = Callable[..., Site]
 MakeStudy = Callable[..., Study]
 
@@ -43,7 +47,8 @@ def request(study: Study, service: AgentService, round_: int = 1) -> RecordDict:
 
 
 def approve(service: AgentService, study: Study) -> None:
-    service._studies_for_tests.take_file(study)
+    service.running._studies.take_file(study)
+    service.running.approve(study.name, "a doctor")
 
 
 @pytest.fixture
@@ -124,8 +129,7 @@ def test_other_messages_and_other_tasks_are_not_for_a_site(
     hospital: Hospital, api: RuntimeApi, study: Study
 ) -> None:
     with serving(hospital(api.address)) as service:
-        service.running._studies.take_file(study)
-        service.running.approve(study.name, "a doctor")
+        approve(service, study)
         run = api.new_run(make_bundle(study))
         other = api.ask(api.new_run(b"x"), DESCRIBE, task_type=TaskType.AGENT_APP)
         for kind in ("query", "train.other", "evaluate.x", "query.shell"):
@@ -139,8 +143,7 @@ def test_a_request_larger_than_the_model_is_not_held(
     hospital: Hospital, api: RuntimeApi, study: Study
 ) -> None:
     with serving(hospital(api.address)) as service:
-        service.running._studies.take_file(study)
-        service.running.approve(study.name, "a doctor")
+        approve(service, study)
         large = RecordDict({"arrays": ArrayRecord({"flat": Array(np.zeros(3 << 20, np.float32))})})
         run = api.new_run(make_bundle(study))
         code, _ = refused(api, api.ask(run, TRAIN, large))
@@ -151,8 +154,7 @@ def test_a_request_larger_than_the_model_is_not_held(
 
 def test_a_damaged_request_is_refused(hospital: Hospital, api: RuntimeApi, study: Study) -> None:
     with serving(hospital(api.address)) as service:
-        service.running._studies.take_file(study)
-        service.running.approve(study.name, "a doctor")
+        approve(service, study)
         run = api.new_run(make_bundle(study))
         code, _ = refused(api, api.ask(run, TRAIN, request(study, service), damage=True))
         assert code == wire.SITE_ERROR + 6
@@ -162,8 +164,7 @@ def test_a_damaged_request_is_refused(hospital: Hospital, api: RuntimeApi, study
 
 def test_a_revoked_study_trains_no_more(hospital: Hospital, api: RuntimeApi, study: Study) -> None:
     with serving(hospital(api.address)) as service:
-        service.running._studies.take_file(study)
-        service.running.approve(study.name, "a doctor")
+        approve(service, study)
         run = api.new_run(make_bundle(study))
         assert api.reply(api.ask(run, DESCRIBE)).has_content()
         content = request(study, service)
@@ -224,8 +225,7 @@ def test_describing_another_study_does_not_wait_behind_a_training(
     try:
         with serving(site) as service:
             for each in (long, short):
-                service.running._studies.take_file(each)
-                service.running.approve(each.name, "a doctor")
+                approve(service, each)
             busy = first.ask(first.new_run(make_bundle(long)), TRAIN, request(long, service))
             wait_for(lambda: any(w.step for w in service.running.state.snapshot().work.values()))
             run = second.new_run(make_bundle(short))
@@ -242,8 +242,7 @@ def test_stopping_ends_the_training_tells_the_coordinator_and_settles(
 ) -> None:
     long = make_study(training={"local_steps": 100_000}, privacy={"noise_multiplier": 40.0})
     with serving(hospital(api.address)) as service:
-        service.running._studies.take_file(long)
-        service.running.approve(long.name, "a doctor")
+        approve(service, long)
         identity = api.ask(api.new_run(make_bundle(long)), TRAIN, request(long, service))
         wait_for(lambda: any(w.step for w in service.running.state.snapshot().work.values()))
         began = time.monotonic()
@@ -255,7 +254,90 @@ def test_stopping_ends_the_training_tells_the_coordinator_and_settles(
         assert threading.active_count() < 40
 
 
-def link(service: AgentService):  # type: ignore[no-untyped-def]
+def test_a_supernode_killed_mid_task_gets_the_same_bytes_when_it_asks_again(
+    hospital: Hospital, api: RuntimeApi, make_study: MakeStudy
+) -> None:
+    long = make_study(training={"local_steps": 2000}, privacy={"noise_multiplier": 10.0})
+    with serving(hospital(api.address)) as service:
+        approve(service, long)
+        content = request(long, service)
+        api.ask(api.new_run(make_bundle(long)), TRAIN, content)
+        wait_for(lambda: any(w.step for w in service.running.state.snapshot().work.values()))
+        port = api.port
+        api.stop()
+        wait_for(lambda: not service.running.state.snapshot().work)
+        spent = service.running.budget()[0].spent
+        assert spent > 0, "it was trained and settled, although nobody was there to take it"
+        later = RuntimeApi(SECRET, port)
+        try:
+            began = time.monotonic()
+            run = later.new_run(make_bundle(long))
+            first = wire.read_reply(later.reply(later.ask(run, TRAIN, content)).content)
+            second = wire.read_reply(later.reply(later.ask(run, TRAIN, content)).content)
+            assert first.weights is not None
+            np.testing.assert_array_equal(first.weights, second.weights)
+            assert service.running.budget()[0].spent == spent
+            assert time.monotonic() - began < 20
+        finally:
+            later.stop()
+
+
+def test_two_coordinators_add_up_in_one_ledger(hospital: Hospital, make_study: MakeStudy) -> None:
+    first, second = RuntimeApi(SECRET), RuntimeApi(SECRET)
+    more = f'[connection.other]\nserver = "elsewhere:443"\nruntime = "{second.address}"'
+    studies = [make_study(), make_study(study={"name": "other"})]
+    try:
+        with serving(hospital(first.address, more=more)) as service:
+            for each in studies:
+                approve(service, each)
+            asked = [
+                api.ask(api.new_run(make_bundle(each)), TRAIN, request(each, service))
+                for api, each in zip((first, second), studies, strict=True)
+            ]
+            for api, identity in zip((first, second), asked, strict=True):
+                assert wire.read_reply(api.reply(identity).content).weights is not None
+            (line,) = service.running.budget()
+            assert set(line.studies) == {"small", "other"}
+    finally:
+        first.stop()
+        second.stop()
+
+
+def test_the_runtime_api_is_reached_over_tls_and_only_with_its_certificate(
+    hospital: Hospital, tmp_path: Path, study: Study
+) -> None:
+    good, bad = certificate(tmp_path, "good"), certificate(tmp_path, "bad")
+    api = RuntimeApi(SECRET, certificate=good[0], key=good[1])
+    try:
+        for shown, works in ((good[0], True), (bad[0], False)):
+            site = hospital(api.address, more=f'runtime_certificates = "{shown}"')
+            with serving(site) as service:
+                if works:
+                    assert refused(api, api.ask(api.new_run(b"x"), DESCRIBE))
+                else:
+                    wait_for(lambda: "does not answer" in link(service).problem)
+    finally:
+        api.stop()
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate of its own for 127.0.0.1, and its key."""
+    made, key = folder / f"{name}.crt", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += [
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        f"/CN={name}",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run([*command, "-keyout", key, "-out", made], check=True, capture_output=True)
+    return made, key
+
+
+def link(service: AgentService) -> Link:
     return service.running.state.snapshot().links["default"]
 
 

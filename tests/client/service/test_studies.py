@@ -65,8 +65,8 @@ def test_deciding_twice_the_same_is_noted_once(studies: Studies, make_study: Mak
     for _ in range(2):
         studies.approve("small", "Dr. A")
     assert len(studies.ledger.decisions()) == 1
+    arrive(studies, make_study(study={"name": "other"}))
     with pytest.raises(StudyError, match="nothing to revoke"):
-        arrive(studies, make_study(study={"name": "other"}))
         studies.revoke("other", "Dr. A")
 
 

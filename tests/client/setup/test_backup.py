@@ -22,6 +22,7 @@ from client.agent import Folders
 from client.guard.budget import spent
 from client.guard.chain import Chain
 from client.guard.ledger import Ledger
+from client.setup import backup as backup_module
 from client.setup import backup_restore
 from client.setup.backup import back_up
 from client.setup.backup_archive import Archive, read_archive
@@ -213,6 +214,9 @@ def test_missing_rounds_are_charged_in_full(house: House, memory_too: bool) -> N
     assert "4 releases" in said, "training and statistics of two rounds"
     assert house.epsilon >= before
     assert {charge.round for charge in house.ledger.charges()} == {1, 2, 3}
+    added = [charge for charge in house.ledger.charges() if charge.round > 1]
+    assert {charge.group for charge in added} == {"all/restored"}, "nobody knows the split any more"
+    assert not any(charge.settled for charge in added)
     assert json.loads(memory(house.folder).read_text())["head"] == house.ledger.head()
     house.round(4)
 
@@ -309,6 +313,23 @@ def test_while_the_service_writes(house: House) -> None:
         assert heads[each.ledger.entries] == each.ledger.head
         settled = (each.ledger.entries - 1) // 2
         assert each.egress.entries - 1 <= settled, "the log knows of nothing that the ledger lacks"
+
+
+def test_what_leaves_between_the_two_copies(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that knew more than the ledger would look like a reply that was never charged."""
+    real = backup_module._copied
+
+    def copied(log: Path, copy: Path) -> Path:
+        done = real(log, copy)
+        house.round(2)
+        monkeypatch.setattr(backup_module, "_copied", real)
+        return done
+
+    monkeypatch.setattr(backup_module, "_copied", copied)
+    made = back_up(house.site.folder, house.place / "site.tar")
+    assert made.ledger is not None
+    assert made.egress is not None
+    assert (made.ledger.entries, made.egress.entries) == (5, 2)
 
 
 def test_a_damaged_ledger_is_not_backed_up(house: House) -> None:

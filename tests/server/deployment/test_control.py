@@ -17,7 +17,7 @@ from flwr.supercore.error import ApiErrorCode
 
 from common.errors import MachineError, RunError, StudyError
 from common.flower_env import FLOWER_VERSION
-from server.deployment import control
+from server.deployment import control, flower_records
 from server.deployment.control import Control, beside_the_proxies
 
 
@@ -57,19 +57,25 @@ def test_numbers_and_words_are_those_of_flower() -> None:
     assert control.NO_NODE == ApiErrorCode.NODE_NOT_FOUND
     assert control.NO_RUN == ApiErrorCode.RUN_ID_NOT_FOUND
     assert control.RUN_FINISHED == ApiErrorCode.RUN_ALREADY_FINISHED
-    assert (control.PENDING, control.STARTING) == (Status.PENDING, Status.STARTING)
-    assert (control.RUNNING, control.FINISHED) == (Status.RUNNING, Status.FINISHED)
-    assert (control.REGISTERED, control.ONLINE) == (NodeStatus.REGISTERED, NodeStatus.ONLINE)
-    assert (control.OFFLINE, control.UNREGISTERED) == (NodeStatus.OFFLINE, NodeStatus.UNREGISTERED)
+    assert (flower_records.PENDING, flower_records.STARTING) == (Status.PENDING, Status.STARTING)
+    assert (flower_records.RUNNING, flower_records.FINISHED) == (Status.RUNNING, Status.FINISHED)
+    assert (flower_records.REGISTERED, flower_records.ONLINE) == (
+        NodeStatus.REGISTERED,
+        NodeStatus.ONLINE,
+    )
+    assert (flower_records.OFFLINE, flower_records.UNREGISTERED) == (
+        NodeStatus.OFFLINE,
+        NodeStatus.UNREGISTERED,
+    )
 
 
 def test_messages_have_the_fields_that_are_read() -> None:
     node = NodeInfo(
         node_id=7, name="a", status="online", last_activated_at="2026-01-02T03:04:05+00:00"
     )
-    assert control._node(node).since is not None
+    assert flower_records.node_of(node).since is not None
     run = Run(run_id=3, fab_hash="ab", status=RunStatus(status="finished", sub_status="failed"))
-    assert control._run(run).outcome == "failed"
+    assert flower_records.run_of(run).outcome == "failed"
     assert StartRunRequest().DESCRIPTOR.fields_by_name["override_config"]
     assert ListRunsRequest(limit=3).limit == 3
     assert ListNodesRequest() is not None

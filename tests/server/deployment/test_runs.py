@@ -14,11 +14,10 @@ from common.errors import RunError, StudyError
 from common.study import Study
 from common.study_file import load_study
 from server.deployment import submission
-from server.deployment.control import FINISHED, PENDING, RUNNING, FlowerRun
 from server.deployment.fetching import fetch
+from server.deployment.flower_records import FINISHED, PENDING, RUNNING, FlowerRun
 from server.deployment.folder import CoordinatorFolder
-from server.deployment.keeper import Keeper
-from server.deployment.pulse import Pulse, Seen, left_pending
+from server.deployment.pulse import left_pending
 from server.deployment.runs import Standing, all_runs, find_run, read_submission
 from server.deployment.submission import resume, stop, submit
 from server.deployment.watching import Events, ending, sentence
@@ -210,64 +209,6 @@ def test_an_event_is_told_in_a_line() -> None:
 def test_a_run_that_nobody_starts_is_noticed() -> None:
     now = datetime.now(UTC)
     run = FlowerRun(1, PENDING, "", "", now - timedelta(seconds=11), "ab")
-    assert left_pending([run], now) == "a run has waited 11 s to be started"
+    assert left_pending([run], now) == "a run waits to be started"
     assert left_pending([replace(run, submitted=now)], now) == ""
     assert left_pending([replace(run, status=RUNNING)], now) == ""
-
-
-class TestKeeper:
-    """Interrupted runs go on by themselves, but not for ever."""
-
-    @pytest.fixture
-    def keeper(
-        self, folder: CoordinatorFolder, superlink: FakeSuperLink, monkeypatch: pytest.MonkeyPatch
-    ) -> Keeper:
-        """A keeper that never pauses."""
-        pulse = Pulse(folder)
-        monkeypatch.setattr(pulse, "superlink_answers", lambda: not superlink.down)
-        monkeypatch.setattr("server.deployment.keeper.PAUSES", (0.0, 0.0, 0.0))
-        self.pulse, self.said = pulse, list[str]()
-        return Keeper(folder, pulse, self.said.append)
-
-    def look(self, keeper: Keeper, superlink: FakeSuperLink) -> int:
-        """Have the newest run interrupted, the keeper look, and return how many there are."""
-        superlink.change(len(superlink.started), FINISHED)
-        self.pulse.seen = Seen(1.0, (), superlink.runs())
-        keeper.look()
-        return len(superlink.started)
-
-    def test_it_resumes(self, keeper: Keeper, superlink: FakeSuperLink, submitted: str) -> None:
-        assert self.look(keeper, superlink) == 2
-        assert "it is resumed" in self.said[0]
-
-    def test_it_gives_up(
-        self, folder: CoordinatorFolder, keeper: Keeper, superlink: FakeSuperLink, submitted: str
-    ) -> None:
-        assert [self.look(keeper, superlink) for _ in range(5)] == [2, 3, 4, 4, 4]
-        run = find_run(folder, submitted, superlink.runs())
-        assert run.standing is Standing.FAILED
-        assert "interrupted 3 times" in run.problem
-
-    def test_a_run_that_comes_further_is_kept_up(
-        self, folder: CoordinatorFolder, keeper: Keeper, superlink: FakeSuperLink, submitted: str
-    ) -> None:
-        for round_ in range(1, 6):
-            run = folder.run(submitted)
-            run.write_json(run.state, {"phase": "round", "round": round_, "rounds": 9})
-            assert self.look(keeper, superlink) == round_ + 1
-
-    def test_it_leaves_stopped_and_failed_runs_alone(
-        self, folder: CoordinatorFolder, keeper: Keeper, superlink: FakeSuperLink, submitted: str
-    ) -> None:
-        stop(folder, submitted)
-        assert self.look(keeper, superlink) == 1
-        resume(folder, submitted)
-        run = folder.run(submitted)
-        run.write_json(run.problem, {"what": "Too few sites."})
-        assert self.look(keeper, superlink) == 2
-
-    def test_it_waits_for_the_superlink(
-        self, keeper: Keeper, superlink: FakeSuperLink, submitted: str
-    ) -> None:
-        superlink.down = True
-        assert self.look(keeper, superlink) == 1

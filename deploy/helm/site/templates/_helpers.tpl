@@ -43,7 +43,7 @@ command:
   - -euc
   - |
     umask 077
-    install -d -m 700 /site/.consilium /site/.consilium/tls
+    install -d -m 700 /site/.consilium /site/.consilium/tls /site/.consilium/logs /site/.consilium/run
     install -m 600 /config/site.toml /site/site.toml
     for file in {{ join " " .files }}; do
       install -m 600 "/keys/$file" "/site/.consilium/$file"
