@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 from client.admission import admit, check_whole_cost
 from client.charging import Charging, Opened
+from client.gate import Gate
 from client.guard.book import Charge
 from client.guard.budget import spent
-from client.guard.egress import Declared, Parcel, inspect
-from client.guard.egress_log import EgressLog, Release
+from client.guard.egress import Declared, Parcel
+from client.guard.egress_log import EgressLog
 from client.guard.spool import Spool
 from client.hours import check_hours
 from client.messages import Request
@@ -95,6 +96,11 @@ class Agent(Prepared):
             max_bytes=self.site.policy.max_bytes_per_round,
         )
 
+    @lazy
+    def gate(self) -> Gate:
+        """What every reply passes."""
+        return Gate(self.study, self.declared, self.egress)
+
     def describe(self) -> Introduction:
         """Check that the study may and can run here, and say what is public about the site.
 
@@ -104,7 +110,7 @@ class Agent(Prepared):
             DataError: the data cannot be used.
         """
         self._check_policy()
-        self.declared.check_size(weights=True, statistics=False)
+        self.gate.check_size(weights=True, statistics=False)
         planned = self.terms.planned()
         if planned:
             where = f"{self.site.file}, [policy]"
@@ -127,7 +133,7 @@ class Agent(Prepared):
             self._stop.check()
             self._check_policy()
             request.check(self.study, self.space.layout, self.site.name)
-            self.declared.check_size(weights=request.train, statistics=request.evaluate)
+            self.gate.check_size(weights=request.train, statistics=request.evaluate)
             self._check_hours(request)
             self._claim_data()
             return self._answer(request)
@@ -141,10 +147,10 @@ class Agent(Prepared):
         opened = self.charging.reserve(request)
         kept = self.spool.load(opened.key)
         parcel = self._made(request, opened) if kept is None else kept
-        self._look(request, opened, parcel)
+        self.gate.look(request, opened.key, parcel)
         if kept is None:
             self._keep(opened, parcel)
-        self._log(request, opened, parcel)
+        self.gate.note(request, opened.key, parcel)
         self.charging.settle(opened, parcel.digest)
         self._status(sum(self.declared.parts(parcel).values())).write()
         return Answer(
@@ -164,15 +170,6 @@ class Agent(Prepared):
             self.charging.give_back(opened)
             raise
 
-    def _look(self, request: Request, opened: Opened, parcel: Parcel) -> None:
-        """Look at what is about to leave, at a spooled parcel as well: the policy may have changed, or the file."""
-        try:
-            inspect(parcel, self.declared, weights=request.train, statistics=request.evaluate)
-        except PolicyError as error:
-            if self.egress is not None:
-                self.egress.refused(self._release(request, opened, parcel, reason=error.what))
-            raise
-
     def _keep(self, opened: Opened, parcel: Parcel) -> None:
         """Spool a new parcel, unless the approval was taken back while it was made: then it is thrown away."""
         try:
@@ -187,34 +184,6 @@ class Agent(Prepared):
         if parcel.weights is None:
             return parcel
         return Parcel(rounded(parcel.weights, self.declared.wire), parcel.tally)
-
-    def _log(self, request: Request, opened: Opened, parcel: Parcel) -> None:
-        if self.egress is not None:
-            again = self.egress.released(opened.key) == parcel.digest
-            self.egress.leaving(self._release(request, opened, parcel, resent=again))
-
-    def _release(
-        self,
-        request: Request,
-        opened: Opened,
-        parcel: Parcel,
-        *,
-        resent: bool = False,
-        reason: str = "",
-    ) -> Release:
-        parts = self.declared.parts(parcel)
-        return Release(
-            study=self.study.name,
-            fingerprint=self.study.fingerprint,
-            round=request.round,
-            key=opened.key,
-            sha256=parcel.digest,
-            bytes=sum(parts.values()),
-            parts=parts,
-            layout=self.declared.layout.digest,
-            resent=resent,
-            reason=reason,
-        )
 
     def _make(self, request: Request) -> Parcel:
         tally = (

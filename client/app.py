@@ -28,7 +28,9 @@ def build(agent_of: AgentOf) -> ClientApp:
 
     @app.query("describe")
     def describe(message: Message, context: Context) -> Message:
-        return _answer(message, lambda: agent_of(context), _describe)
+        return _answer(
+            message, lambda: agent_of(context), lambda agent: _describe(agent, message)
+        )
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
@@ -88,7 +90,8 @@ def _refused(message: Message, agent: Agent | None, error: ConsiliumError) -> Me
     return Message(Error(wire.SITE_ERROR + error.exit_code, error.told), reply_to=message)
 
 
-def _describe(agent: Agent) -> RecordDict:
+def _describe(agent: Agent, message: Message) -> RecordDict:
+    wire.check_empty(message.content)
     told = agent.describe()
     content = wire.introduction(told)
     inspect_introduction(content, told)

@@ -12,13 +12,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from common.certificate_reading import Description, describe, load_certificate, signed_by
 from common.errors import MachineError, StudyError
 from common.files import explain_os_error, write_atomically
+
+__all__ = [
+    "Description",
+    "Pair",
+    "describe",
+    "fits",
+    "issue",
+    "load_certificate",
+    "make_authority",
+    "signed_by",
+]
 
 AUTHORITY_DAYS = 3650
 DAYS = 730
@@ -37,37 +48,6 @@ class Pair:
 
     certificate: Path
     key: Path
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a certificate says.
-
-    Attributes:
-        subject, issuer: common names.
-        names: the host names and addresses that it stands for.
-        begins, expires: when it is valid.
-        authority: it may sign others.
-        fingerprint: sha256 in hex of the certificate.
-    """
-
-    subject: str
-    issuer: str
-    names: tuple[str, ...]
-    begins: datetime
-    expires: datetime
-    authority: bool
-    fingerprint: str
-
-    @property
-    def days_left(self) -> int:
-        """Whole days until it expires; negative once it has."""
-        return (self.expires - datetime.now(UTC)).days
-
-    def matches(self, host: str) -> bool:
-        """Return whether it stands for a host name or address; `*.example.org` stands for one label more."""
-        wanted = host.strip("[]").rstrip(".").lower()
-        return any(_same(name.lower(), wanted) for name in self.names)
 
 
 def make_authority(files: Pair, name: str, *, days: int = AUTHORITY_DAYS) -> None:
@@ -122,53 +102,6 @@ def issue(
         builder = builder.add_extension(names, critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     _write(files, builder.sign(signing_key, hashes.SHA256()), key)
-
-
-def load_certificate(path: Path) -> x509.Certificate:
-    """Read the first certificate of a PEM file.
-
-    Raises:
-        MachineError: the file is missing, unreadable or holds no certificate.
-    """
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except FileNotFoundError:
-        raise MachineError("There is no such certificate.", where=str(path)) from None
-    except OSError as error:
-        raise explain_os_error(error, path) from error
-    except ValueError:
-        raise MachineError(
-            "The file holds no certificate.",
-            where=str(path),
-            fix="Give a PEM file; it starts with '-----BEGIN CERTIFICATE-----'.",
-        ) from None
-
-
-def describe(certificate: Path | x509.Certificate) -> Description:
-    """Return what a certificate says.
-
-    Raises:
-        MachineError: the file is missing, unreadable or holds no certificate.
-    """
-    found = load_certificate(certificate) if isinstance(certificate, Path) else certificate
-    return Description(
-        subject=_common_name(found.subject),
-        issuer=_common_name(found.issuer),
-        names=_names(found),
-        begins=found.not_valid_before_utc,
-        expires=found.not_valid_after_utc,
-        authority=_is_authority(found),
-        fingerprint=found.fingerprint(hashes.SHA256()).hex(),
-    )
-
-
-def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Return whether an authority signed a certificate itself."""
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def fits(files: Pair) -> bool:
@@ -252,11 +185,6 @@ def _name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_NAME])])
 
 
-def _common_name(name: x509.Name) -> str:
-    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[0].value) if found else name.rfc4514_string()
-
-
 def _general_name(host: str) -> x509.GeneralName:
     bare = host.strip("[]")
     try:
@@ -269,29 +197,3 @@ def _general_name(host: str) -> x509.GeneralName:
         raise StudyError(
             f"'{host}' is neither a host name nor an address.", fix="For example: fl.example.org."
         ) from None
-
-
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return ()
-    hosts = found.get_values_for_type(x509.DNSName)
-    return (*hosts, *map(str, found.get_values_for_type(x509.IPAddress)))
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    return bool(found.ca)
-
-
-def _same(name: str, wanted: str) -> bool:
-    try:
-        return ipaddress.ip_address(name) == ipaddress.ip_address(wanted)
-    except ValueError:
-        pass
-    head, _, rest = name.partition(".")
-    return name == wanted or (head == "*" and "." in rest and wanted.partition(".")[2] == rest)

@@ -7,6 +7,7 @@ progress is restarted like one that ended.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import signal
 import time
@@ -21,6 +22,9 @@ from common.files import explain_os_error
 from common.supervised import Program, ProgramState, Supervised
 
 __all__ = ["Program", "ProgramState", "Supervisor", "holder", "locked", "run_in_foreground"]
+
+LONGEST_PAUSE = "CONSILIUM_LONGEST_PAUSE"
+"""Environment variable: no pause before a restart is longer than so many seconds. Tests that kill often set it."""
 
 _TICK = 0.1
 _TRIES = 5
@@ -41,7 +45,8 @@ class Supervisor:
         lock: a file whose lock tells that the service runs. A process that dies lets go of it, so a file that a crash
             left behind means nothing.
         say: told one line a change.
-        first_pause, longest_pause: seconds before a restart; each further one doubles the pause.
+        first_pause, longest_pause: seconds before a restart; each further one doubles the pause. The environment may
+            shorten them.
         healthy_after: seconds of health after which the pauses begin anew.
     """
 
@@ -57,12 +62,13 @@ class Supervisor:
     ) -> None:
         self._lock = lock
         self._hurry = False
+        at_most = _longest_pause()
         self._programs = [
             Supervised(
                 each,
                 say,
-                first_pause=first_pause,
-                longest_pause=longest_pause,
+                first_pause=min(first_pause, at_most),
+                longest_pause=min(longest_pause, at_most),
                 healthy_after=healthy_after,
             )
             for each in programs
@@ -172,6 +178,13 @@ def locked(lock: Path) -> Iterator[None]:
             file.write(f"{os.getpid()}\n")
             file.flush()
         yield
+
+
+def _longest_pause() -> float:
+    try:
+        return max(0.0, float(os.environ.get(LONGEST_PAUSE, "")))
+    except ValueError:
+        return math.inf
 
 
 def _taken(handle: int) -> bool:

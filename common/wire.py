@@ -36,6 +36,9 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 """What reading an array that another party wrote can raise."""
 
+STRATEGY_ADDS = {"server-round", "proximal-mu"}
+"""Numbers that Flower's strategies write beside the instructions; sites do not read them."""
+
 _INSTRUCTIONS, _ANSWER, _METRICS, _VECTOR = "config", "answer", "metrics", "flat"
 
 
@@ -145,11 +148,12 @@ def request(instructions: Instructions, weights: Vector) -> RecordDict:
 
 
 def read_request(content: RecordDict) -> tuple[Instructions, Vector]:
-    """Return what a request says.
+    """Return what a request says, where it says nothing else: what a site does not know it must not pass over.
 
     Raises:
-        PolicyError: a part is missing or of another type.
+        PolicyError: a part is missing, of another type, or one too many.
     """
+    _refuse_more(content)
     try:
         said = content.config_records[_INSTRUCTIONS]
         weights = sent_weights(content.array_records[ARRAYS_KEY])
@@ -162,6 +166,35 @@ def read_request(content: RecordDict) -> tuple[Instructions, Vector]:
     if type(round_) is not int or not isinstance(evaluate, bool):
         raise PolicyError("The coordinator's request holds values of the wrong type.")
     return Instructions(str(fingerprint), round_, evaluate), weights
+
+
+def check_empty(content: RecordDict) -> None:
+    """Refuse a question that brings anything with it.
+
+    Raises:
+        PolicyError: it does.
+    """
+    _refuse_names("records", set(content))
+
+
+def _refuse_more(content: RecordDict) -> None:
+    """Refuse records, arrays and keys that no request of this version has."""
+    _refuse_names("records", set(content) - {_INSTRUCTIONS, ARRAYS_KEY})
+    arrays = content.array_records.get(ARRAYS_KEY, ())
+    _refuse_names("arrays", set(arrays) - {_VECTOR})
+    said = content.config_records.get(_INSTRUCTIONS, ConfigRecord())
+    _refuse_names("keys", set(said) - {"fingerprint", "round", "evaluate"} - STRATEGY_ADDS)
+    if any(type(said[key]) not in (int, float) for key in STRATEGY_ADDS.intersection(said)):
+        raise PolicyError("The coordinator's request holds values of the wrong type.")
+
+
+def _refuse_names(what: str, unknown: set[str]) -> None:
+    if unknown:
+        first = "".join(c if c.isprintable() else "?" for c in min(unknown)[:40])
+        raise PolicyError(
+            f"The coordinator's request holds {len(unknown)} {what} that this site does not know, such as '{first}'.",
+            fix="Install the same version of consilium at the coordinator and at the site.",
+        )
 
 
 def reply(answer: Answer) -> RecordDict:

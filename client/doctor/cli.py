@@ -10,6 +10,9 @@ import typer
 
 def doctor(
     site: Annotated[Path, typer.Argument(help="The site's folder.")],
+    only: Annotated[
+        str | None, typer.Option(help="supernode or agent: this machine runs one half of the site.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Check a site before it starts, or while it runs: every red line says how to mend it.
@@ -20,10 +23,11 @@ def doctor(
     from dataclasses import asdict
 
     from client.doctor.examine import examine, exit_code
+    from client.service.start import half_named
 
     findings = []
     shown = ""
-    for heading, finding in examine(site):
+    for heading, finding in examine(site, half=half_named(only)):
         findings.append((heading, finding))
         if as_json:
             continue

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from client.doctor.checks import data, enrolment, keys, ledger, machine, network, settings
+from client.doctor.checks import (
+    data,
+    enrolment,
+    keys,
+    ledger,
+    machine,
+    network,
+    settings,
+    supernode,
+)
 from client.doctor.findings import Finding, Level, Patient, of_error, red
+from client.service.start import Half
 from client.site import load_site
 from client.site_folder import SiteFolder
 from common.errors import ConsiliumError
@@ -18,14 +28,24 @@ CHECKS: Mapping[str, Check] = {
     "keys": keys.check,
     "network": network.check,
     "enrolment": enrolment.check,
+    "supernode": supernode.check,
     "machine": machine.check,
     "data": data.check,
     "ledger": ledger.check,
 }
 """What is looked at, by the heading under which it is shown."""
 
+LEFT_OUT: Mapping[Half | None, frozenset[str]] = {
+    None: frozenset({"supernode"}),  # on one machine it need not run yet
+    Half.SUPERNODE: frozenset({"supernode", "data", "ledger"}),
+    Half.AGENT: frozenset({"network", "enrolment"}),  # it may not reach the coordinator
+}
+"""What does not concern a machine that runs one half of a site, or both."""
 
-def examine(path: Path, checks: Mapping[str, Check] = CHECKS) -> Iterator[tuple[str, Finding]]:
+
+def examine(
+    path: Path, checks: Mapping[str, Check] = CHECKS, *, half: Half | None = None
+) -> Iterator[tuple[str, Finding]]:
     """Look at a site; yields findings with their headings as they come.
 
     A check that fails is a red line of its own: the others still look.
@@ -35,8 +55,10 @@ def examine(path: Path, checks: Mapping[str, Check] = CHECKS) -> Iterator[tuple[
     except ConsiliumError as error:
         yield "settings", of_error(error)
         return
-    patient = Patient(site, SiteFolder(site.folder))
+    patient = Patient(site, SiteFolder(site.folder), half)
     for heading, check in checks.items():
+        if heading in LEFT_OUT[half]:
+            continue
         try:
             for finding in check(patient):
                 yield heading, finding

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from client.service.start import Half
 from client.site import Site
 from client.site_folder import SiteFolder
 from common.errors import ConsiliumError, MachineError
@@ -42,10 +43,12 @@ class Patient:
     Attributes:
         site: the site as its file describes it.
         folder: its private files.
+        half: the half of the site that this machine runs; none: both.
     """
 
     site: Site
     folder: SiteFolder
+    half: Half | None = None
 
 
 def green(text: str) -> Finding:

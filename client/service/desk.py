@@ -135,10 +135,17 @@ class Desk:
         """Note how the agent answered."""
         if not reply.has_error():
             self._state.update(lambda now: replace(now, problem="", answered=now.answered + 1))
+            self._tell_round(connection, study)
             return
         error = agent.refusals.read()
         reason = error or ConsiliumError(reply.error.reason or "refused")
         self._count_refusal(connection, study.name, reason)
+
+    def _tell_round(self, connection: str, study: Study) -> None:
+        work = self._state.snapshot().work.get(connection)
+        if work is not None and work.round:
+            text = f"Round {work.round} of '{study.name}' was trained: {work.steps:,} steps."
+            self._state.tell("round", text, connection=connection, study=study.name)
 
     def _refusal(self, connection: str, task: Task, error: ConsiliumError) -> Message:
         log.error("connection '%s': %s", connection, error)

@@ -7,8 +7,6 @@ is read is bounded before it is held.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import ssl
 import time
@@ -57,6 +55,7 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 from flwr.supercore.runtime_version_compatibility import RuntimeVersionMetadata
 
+from client.service.link import BEGIN_PATH, LINK_HEADER, LINK_PATH, link_key
 from client.site import Connection
 from common.bundle import LARGEST as LARGEST_BUNDLE
 from common.errors import MachineError, PolicyError
@@ -77,7 +76,6 @@ PATHS = {
 }
 """The calls that are made, and where under /v1/runtime/ each is served."""
 
-_LINK = "/v1/consilium/link"
 _SLOWEST_POLL, _PATIENCE = 0.5, 20.0
 
 R = TypeVar("R")
@@ -133,15 +131,30 @@ class Runtime:
             return None
         return Task(self, response.token)
 
+    def begin(self) -> bool:
+        """Say that this agent begins; False: the SuperNode begins anew, too, for the last agent left a task behind.
+
+        A stock SuperNode does not understand, and gives such a task up after a minute.
+
+        Raises:
+            Unreachable: the SuperNode does not answer.
+        """
+        headers = {LINK_HEADER: link_key(self._secret, BEGIN_PATH)}
+        try:
+            return self._http.post(self._base + BEGIN_PATH, headers=headers).status_code != 205
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._silent(error) from error
+
     def link(self) -> dict[str, Any]:
         """Return what our launcher tells of the SuperNode's own way to the coordinator; empty from a stock one.
 
         Raises:
             Unreachable: the SuperNode does not answer.
         """
-        proof = hmac.new(self._secret, b"link", hashlib.sha256).hexdigest()
         try:
-            answer = self._http.get(self._base + _LINK, headers={"X-Consilium-Auth": proof})
+            answer = self._http.get(
+                self._base + LINK_PATH, headers={LINK_HEADER: link_key(self._secret)}
+            )
             found = json.loads(answer.content[:SMALL]) if answer.status_code == 200 else {}
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._silent(error) from error

@@ -75,6 +75,6 @@ def link_key(secret: bytes, path: str = LINK_PATH) -> str:
     return hmac.new(secret, purpose, hashlib.sha256).hexdigest()
 
 
-def may_ask(secret: bytes, path: str, shown: str | None) -> bool:
+def may_ask(secret: bytes, shown: str | None, path: str = LINK_PATH) -> bool:
     """Return whether somebody who asks for a page knows the secret."""
     return hmac.compare_digest(link_key(secret, path).encode(), (shown or "").encode())

@@ -1,4 +1,4 @@
-"""What a SuperNode serves to its agent beside Flower's runtime API: the link page, and the word of an agent that begins.
+"""What a SuperNode serves its agent beside Flower's runtime API: the link page, and the word of one that begins.
 
 An agent that was killed leaves a task behind that Flower would give up after a minute, and a reply that it had half
 brought back, for which Flower would wait for ever. A new agent says that it begins; a SuperNode with such a remainder
@@ -35,7 +35,7 @@ def with_pages(
     from starlette.responses import JSONResponse, Response
 
     def refused(request: Request) -> Response | None:
-        if may_ask(secret, request.url.path, request.headers.get(LINK_HEADER)):
+        if may_ask(secret, request.headers.get(LINK_HEADER), request.url.path):
             return None
         return JSONResponse({"detail": "wrong or missing secret"}, status_code=401)
 

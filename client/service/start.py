@@ -26,6 +26,19 @@ class Half(StrEnum):
     AGENT = "agent"
 
 
+def half_named(name: str | None) -> Half | None:
+    """Return the half that `--only` names; none: both.
+
+    Raises:
+        StudyError: there is no such half.
+    """
+    if name is not None and name not in list(Half):
+        raise StudyError(
+            f"There is no half '{name}'.", where="--only", fix="Give supernode or agent."
+        )
+    return None if name is None else Half(name)
+
+
 def start_site(
     path: Path, say: Callable[[str], None], *, only: Half | None, testing_seed: int | None
 ) -> None:

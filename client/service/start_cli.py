@@ -23,17 +23,13 @@ def start(
     ] = None,
 ) -> None:
     """Run a site in the foreground until Ctrl-C or SIGTERM; what is in hand is settled before it ends."""
-    from client.service.start import Half, start_site
+    from client.service.start import half_named, start_site
     from client.service.unit import unit_text
     from client.site import load_site
-    from common.errors import StudyError
 
-    if only is not None and only not in list(Half):
-        raise StudyError(
-            f"There is no half '{only}'.", where="--only", fix="Give supernode or agent."
-        )
+    half = half_named(only)
     if print_unit:
-        typer.echo(unit_text(load_site(folder), only), nl=False)
+        typer.echo(unit_text(load_site(folder), half), nl=False)
         return
     if testing_seed is not None:
         typer.secho(
@@ -41,7 +37,6 @@ def start(
             fg="red",
             err=True,
         )
-    half = None if only is None else Half(only)
     start_site(folder, _say, only=half, testing_seed=testing_seed)
 
 

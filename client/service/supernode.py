@@ -86,6 +86,11 @@ def broken_by_flower() -> list[str]:
     return [what for what, there in relied_on.items() if not there]
 
 
+def _keeps_tasks(state: Any) -> bool:
+    made = state.InMemoryNodeState(None)
+    return hasattr(made, "task_token_store") and hasattr(made, "msg_store")
+
+
 def _modules() -> SimpleNamespace:
     """Return Flower's modules whose names are looked at or replaced; it exports few of them."""
     return SimpleNamespace(

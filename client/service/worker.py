@@ -12,6 +12,7 @@ from typing import Any
 
 from flwr.app import Message
 
+from client.service.desk import DESCRIBE
 from client.service.executor import Lost, Runtime, Task, Unreachable
 from client.service.state import Link, ServiceState
 
@@ -57,6 +58,7 @@ class Worker(threading.Thread):
         self._poll, self._idle, self._halt = poll_seconds, idle, stop
         self._link = Link(name, server)
         self._linked = 0.0
+        self._begun = False
 
     def run(self) -> None:
         """Take tasks for ever; between failures the pauses grow to five seconds."""
@@ -77,6 +79,8 @@ class Worker(threading.Thread):
 
     def _once(self) -> bool:
         """Look for a task and serve it; False: there was none."""
+        if not self._begun:
+            self._begin()
         task = None if self._idle() else self._runtime.acquire()
         self._look()
         if task is None:
@@ -88,12 +92,22 @@ class Worker(threading.Thread):
                 log.warning("connection '%s': %s", self._connection, lost)
         return True
 
+    def _begin(self) -> None:
+        """Have the SuperNode forget what an agent before this one took and never answered."""
+        if not self._runtime.begin():
+            log.warning(
+                "connection '%s': the last agent left a task behind; its SuperNode begins anew",
+                self._connection,
+            )
+        self._begun = True
+
     def _serve(self, task: Task) -> None:
         if not task.open():
             return  # left to expire: the SuperNode then tells the coordinator that nobody answers
         reply = self._answer(self._connection, task)
         sent = self._deliver(task, reply)
-        if not reply.has_error():
+        if not reply.has_error() and task.kind != DESCRIBE:
+            self._state.update(lambda now: replace(now, bytes_sent=now.bytes_sent + sent))
             self._state.tell("sent", f"{sent:,} bytes were sent.", connection=self._connection)
 
     def _deliver(self, task: Task, reply: Message) -> int:

@@ -82,7 +82,7 @@ def _collect(site: Site) -> Archive:
     files = {str(path.relative_to(site.folder)): _read(path) for path in _plain_files(site, folder)}
     logs: dict[str, LogState | None] = {"egress": None, "ledger": None}
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=folder.private) as temporary:
-        for name, log in (("ledger", folder.ledger), ("egress", folder.egress_log)):
+        for name, log in (("egress", folder.egress_log), ("ledger", folder.ledger)):
             if log.exists():
                 copy = _copied(log, Path(temporary) / log.name)
                 logs[name] = log_state(copy)

@@ -63,10 +63,17 @@ def init(
 
 
 def _tell(folder: Any, site: Any) -> None:
+    from common.certificates import describe
     from common.keys import fingerprint
 
     public = folder.node_key_public.read_text().strip()
     typer.secho(f"Site '{site.name}' is made.", fg="green")
+    for connection in site.connections.values():
+        if connection.certificates is not None:
+            sha256 = describe(connection.certificates).fingerprint
+            typer.echo(
+                f"\nThe coordinator's certificate file, to be compared by phone (SHA-256):\n  {sha256}"
+            )
     typer.echo(f"""
 Its settings:  {site.file}
 Public key:    {public}

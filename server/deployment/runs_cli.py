@@ -32,7 +32,7 @@ def runs(coordinator: CoordinatorArgument, as_json: JsonOption = False) -> None:
     if not found:
         typer.echo("No run yet: consilium server submit STUDY COORDINATOR")
     for run in found:
-        progress = f"round {run.round} of {run.rounds}" if run.rounds else ""
+        progress = f"round {min(run.round, run.rounds)} of {run.rounds}" if run.rounds else ""
         waiting = f"waits for {', '.join(run.waiting_for)}" if run.waiting_for else run.problem
         typer.echo(f"{run.name:<24} {run.standing.value:<17} {progress:<18} {waiting}".rstrip())
 
@@ -43,12 +43,13 @@ def watch(coordinator: CoordinatorArgument, run: RunArgument, as_json: JsonOptio
 
     from server.deployment import watching
     from server.deployment.folder import open_folder
+    from server.deployment.telling import sentence
 
     folder = open_folder(coordinator)
     ended = watching.watch(
         folder,
         run,
-        lambda event: typer.echo(json.dumps(event) if as_json else watching.sentence(event)),
+        lambda event: typer.echo(json.dumps(event) if as_json else sentence(event)),
     )
     problem = watching.ending(folder, ended)
     if problem is not None:

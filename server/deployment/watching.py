@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from common.errors import ConsiliumError, Interrupted, RunError, SitesError
@@ -15,6 +15,9 @@ from server.run_folder import RunFolder
 
 EVERY = 0.5
 ASK_EVERY = 2.0
+REMINDER = 30.0
+"""Seconds of silence after which it is said who is awaited."""
+
 PATIENCE = 30.0
 """Seconds without a word of the server after which watching ends."""
 
@@ -31,17 +34,14 @@ def watch(folder: CoordinatorFolder, name: str, say: Callable[[dict[str, Any]], 
         RunError: there is no such run, or the server does not answer any more.
     """
     events = Events(folder.run(name))
-    known, asked, heard = runs_if_running(folder), time.monotonic(), time.monotonic()
+    known, asked = runs_if_running(folder), time.monotonic()
+    heard = told = asked
     before: Run | None = None
     while True:
         run = find_run(folder, name, known)
-        for event in events.new():
+        for event in [*events.new(), *_changes(before, run, time.monotonic() - told)]:
             say(event)
-        if before is None or (run.standing, run.waiting_for) != (
-            before.standing,
-            before.waiting_for,
-        ):
-            say(_change(run))
+            told = time.monotonic()
         if run.standing.over:
             return run
         before = run
@@ -51,6 +51,14 @@ def watch(folder: CoordinatorFolder, name: str, say: Callable[[dict[str, Any]], 
             heard = heard if known is None else asked
             if asked - heard > PATIENCE:
                 raise not_running(str(folder.path))
+
+
+def _changes(before: Run | None, run: Run, silence: float) -> Iterator[dict[str, Any]]:
+    """Give what the ServerApp does not tell itself: another standing, and who is awaited after a silence."""
+    if (before is None or before.standing is not run.standing) and run.standing not in _TOLD:
+        yield {"at": _now(), "event": "standing", "standing": run.standing.value}
+    elif silence > REMINDER and run.waiting_for:
+        yield {"at": _now(), "event": "waiting", "round": run.round, "sites": list(run.waiting_for)}
 
 
 def ending(folder: CoordinatorFolder, run: Run) -> ConsiliumError | None:
@@ -88,6 +96,10 @@ def require_finished(folder: CoordinatorFolder, run: Run) -> None:
         )
 
 
+_TOLD = (Standing.FINISHED, Standing.FAILED)
+"""The ServerApp's own last event, or the command's error, tells of these."""
+
+
 class Events:
     """Reads the lines that the ServerApp appends to progress.jsonl.
 
@@ -118,26 +130,5 @@ class Events:
                 yield event
 
 
-def sentence(event: Mapping[str, Any]) -> str:
-    """Return an event as a line for people: its time, its name, then whatever else it tells."""
-    at = str(event.get("at", ""))
-    rest = [
-        f"{key.replace('_', ' ')} {_plain(value)}"
-        for key, value in event.items()
-        if key not in ("at", "event") and value not in ("", None, [], {})
-    ]
-    return f"{at:<25} {event.get('event', '')!s:<10} {', '.join(rest)}".rstrip()
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key}: {_plain(each)}" for key, each in value.items())
-    if isinstance(value, list):
-        return " ".join(_plain(each) for each in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _change(run: Run) -> dict[str, Any]:
-    at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-    told = {"round": run.round or None, "waiting_for": list(run.waiting_for)}
-    return {"at": at, "event": run.standing.value} | told
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())

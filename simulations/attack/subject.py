@@ -120,6 +120,10 @@ class Subject:
             "statistics": "noisy",
             "allowed_tasks": None,
             "allowed_models": None,
+            "max_epsilon_per_study": None,
+            "max_delta_per_study": None,
+            "populations": {},
+            "max_bytes_per_round": None,
         }
         return kind(
             replace(self.site, policy=self.site.policy.model_copy(update=limits)),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import agent as agent_module
+from client import gate as gate_module
 from client.agent import Agent, Folders
 from client.guard.book import Charge
 from client.guard.budget import spent
@@ -124,7 +124,7 @@ def test_a_crash_keeps_the_charge_and_a_retry_makes_no_second(
 
     with monkeypatch.context() as patched:
         if place == "inspect":
-            patched.setattr(agent_module, "inspect", crash)
+            patched.setattr(gate_module, "inspect", crash)
         elif place == "settle":
             patched.setattr(agent.ledger, "settle", crash)
         elif place == "spool.save":

@@ -39,6 +39,10 @@ def question(agent: Agent, round_: int = 1, evaluate: bool = True) -> RecordDict
     return wire.request(Instructions(agent.study.fingerprint, round_, evaluate), weights)
 
 
+def content_of(kind: str, agent: Agent, round_: int = 1, evaluate: bool = True) -> RecordDict:
+    return RecordDict() if kind == "query.describe" else question(agent, round_, evaluate)
+
+
 def app_for(agent: Agent) -> ClientApp:
     return build(lambda _: agent)
 
@@ -71,7 +75,7 @@ def test_a_record_with_more_in_it_than_the_guard_passed_is_not_sent(
     monkeypatch.setattr(wire, kind, chatty)
     agent = make_agent()
     asked = "query.describe" if kind == "introduction" else "train"
-    reply = send(app_for(agent), asked, question(agent))
+    reply = send(app_for(agent), asked, content_of(asked, agent))
     assert reply.has_error()
     assert "did not pass" in (agent.folders.state / "refusal.json").read_text()
 
@@ -79,7 +83,7 @@ def test_a_record_with_more_in_it_than_the_guard_passed_is_not_sent(
 @pytest.mark.parametrize("kind", ["query.describe", "train", "evaluate"])
 def test_refusals_say_little_outside_and_all_at_home(make_agent: Make, kind: str) -> None:
     agent = make_agent(min_patients=39)
-    reply = send(app_for(agent), kind, question(agent))
+    reply = send(app_for(agent), kind, content_of(kind, agent))
     assert reply.error.code == wire.SITE_ERROR + errors.PolicyError.exit_code
     assert reply.error.reason == errors.PolicyError.told
     kept = Refusals(agent.folders.state).read()
@@ -89,6 +93,8 @@ def test_refusals_say_little_outside_and_all_at_home(make_agent: Make, kind: str
 
 def test_damaged_messages_are_refused(make_agent: Make) -> None:
     agent = make_agent()
+    described = send(app_for(agent), "query.describe", question(agent))
+    assert described.error.code == wire.SITE_ERROR + errors.PolicyError.exit_code
     reply = send(app_for(agent), "train", RecordDict())
     assert reply.error.code == wire.SITE_ERROR + errors.PolicyError.exit_code
 
@@ -137,7 +143,7 @@ def test_identifiers_stay_in_the_private_folder(
         agent = make_agent(make_study(study={"name": f"s-{statistics}"}), statistics=statistics)
         app = app_for(agent)
         for kind, round_ in (("query.describe", 1), ("train", 1), ("train", 2), ("evaluate", 3)):
-            reply = send(app, kind, question(agent, round_, evaluate=round_ > 1))
+            reply = send(app, kind, content_of(kind, agent, round_, evaluate=round_ > 1))
             assert reply.has_content(), reply.error
             sent.append(raw(reply.content))
         send(app, "train", RecordDict())  # and a refusal

@@ -158,7 +158,7 @@ def lose_the_spool(agent: Agent) -> None:
     [
         ("charging", "reserve", "after"),
         ("agent", "_made", "after"),
-        ("agent", "_look", "after"),
+        ("gate", "look", "after"),
         ("spool", "save", "after"),
         ("egress", "leaving", "before"),
         ("egress", "leaving", "after"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,6 +160,39 @@ def test_a_request_that_lacks_a_part_is_refused(record: str, key: str | None) ->
     content = wire.request(Instructions("f", 1, True), np.zeros(1, np.float32))
     with pytest.raises(PolicyError):
         wire.read_request(without(content, record, key))
+
+
+MORE = {
+    "a record": lambda content: content.update({"more": ConfigRecord({"epsilon": 9.0})}),
+    "a second array record": lambda content: content.update({"more": ArrayRecord()}),
+    "metrics": lambda content: content.update({"metrics": MetricRecord({"steps": 9})}),
+    "an array": lambda content: content[ARRAYS_KEY].update({"more": Array(np.zeros(1))}),
+    "a key": lambda content: content["config"].update({"local-steps": 100}),
+    "text for a strategy's number": lambda content: content["config"].update(
+        {"server-round": "import os"}
+    ),
+}
+
+
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE.keys())
+def test_a_request_that_says_more_than_a_site_knows_is_refused(more: Any) -> None:
+    content = wire.request(Instructions("f", 1, True), np.zeros(1, np.float32))
+    wire.read_request(content)
+    more(content)
+    with pytest.raises(PolicyError, match=r"does not know|wrong type"):
+        wire.read_request(content)
+
+
+def test_what_flowers_strategies_add_is_let_in() -> None:
+    content = wire.request(Instructions("f", 1, True), np.zeros(1, np.float32))
+    content["config"].update({"server-round": 1, "proximal-mu": 0.1})
+    assert wire.read_request(content)[0] == Instructions("f", 1, True)
+
+
+def test_a_question_for_a_description_brings_nothing() -> None:
+    wire.check_empty(RecordDict())
+    with pytest.raises(PolicyError, match="does not know"):
+        wire.check_empty(RecordDict({"config": ConfigRecord({"statistics": "exact"})}))
 
 
 @pytest.mark.parametrize(

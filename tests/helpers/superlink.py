@@ -149,11 +149,20 @@ def superlink(folder: Path) -> Iterator[SuperLink]:
 
 
 @contextmanager
-def launched(site: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def launched(
+    site: Path, log: Path, connection: str = "default"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the launcher of a site's SuperNode."""
     with log.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "client.service.supernode", str(site)],
+            [
+                sys.executable,
+                "-m",
+                "client.service.supernode",
+                str(site),
+                "--connection",
+                connection,
+            ],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=file,
             stderr=file,

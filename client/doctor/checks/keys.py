@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from client.doctor.findings import Finding, Patient, amber, green, red
+from client.service.start import Half
 from client.setup.tls import SiteTls
 from common.certificates import Pair, describe, fits
 
@@ -15,12 +16,11 @@ _SOON_DAYS = 30
 def check(patient: Patient) -> Iterator[Finding]:
     """Look at every key file."""
     folder = patient.folder
-    kept = {
-        "node key": folder.node_key,
-        "signing key": folder.signing_key,
-        "site secret": folder.secret,
-        "shared secret of agent and SuperNode": folder.superexec_secret,
-    }
+    kept = {"shared secret of agent and SuperNode": folder.superexec_secret}
+    if patient.half is not Half.AGENT:
+        kept["node key"] = folder.node_key
+    if patient.half is not Half.SUPERNODE:
+        kept |= {"signing key": folder.signing_key, "site secret": folder.secret}
     findings = [found for what, path in kept.items() for found in _private(what, path)]
     findings += _closed(folder.private)
     yield from findings or [green("keys and secrets are there, and readable by their owner only")]

@@ -24,8 +24,10 @@ from client.doctor.cli import doctor
 from client.doctor.examine import CHECKS, examine, exit_code
 from client.doctor.findings import Finding, Level, green
 from client.guard.ledger import Ledger
+from client.service.start import Half
 from client.setup.answers import Answers
 from client.setup.create import create_site
+from client.setup.dmz import write_dmz_half
 from client.site_folder import SiteFolder
 from common.certificates import Pair, issue, make_authority
 
@@ -49,6 +51,20 @@ def folder(tmp_path: Path) -> SiteFolder:
     made = SiteFolder(tmp_path / "site")
     create_site(made, answers)
     return made
+
+
+def test_each_half_is_asked_what_it_can_know(folder: SiteFolder, tmp_path: Path) -> None:
+    write_dmz_half(folder, tmp_path / "dmz")
+    quick = {name: CHECKS[name] for name in ("settings", "keys", "data", "ledger", "supernode")}
+    looked = {heading for heading, _ in examine(tmp_path / "dmz", quick, half=Half.SUPERNODE)}
+    assert looked == {"settings", "keys"}
+    found = list(examine(tmp_path / "dmz", quick, half=Half.SUPERNODE))
+    assert exit_code(finding for _, finding in found) == 0
+    folder.node_key.unlink()
+    change(folder, ":9095", ":1")
+    found = list(examine(folder.path, quick, half=Half.AGENT))
+    (bad,) = (finding for _, finding in found if finding.level is Level.RED)
+    assert "SuperNode at 127.0.0.1:1 does not answer" in bad.text
 
 
 def change(folder: SiteFolder, old: str, new: str) -> None:

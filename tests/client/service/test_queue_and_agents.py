@@ -36,7 +36,8 @@ def test_the_device_is_given_in_the_order_of_arrival() -> None:
         for number in range(4):
             threads.append(threading.Thread(target=work, args=(number,)))
             threads[-1].start()
-            while queue.waiting <= number:
+            until = time.monotonic() + 2
+            while queue.waiting <= number and time.monotonic() < until:
                 time.sleep(0.001)
         assert order == []
     for thread in threads:

@@ -101,6 +101,9 @@ def test_an_approved_study_is_described_and_trained(
         assert 0 < charges.spent < charges.limit
         snapshot = service.running.state.snapshot()
         assert snapshot.answered == 3
+        assert snapshot.bytes_sent > 2 * answer.size
+        assert events(service, "round") == ["Round 1 of 'small' was trained: 3 steps."]
+        assert len(events(service, "sent")) == 2
         assert snapshot.problem == ""
         assert snapshot.links["default"].polled > 0
 

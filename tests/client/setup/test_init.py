@@ -58,6 +58,7 @@ def test_a_site_is_made_from_flags(tmp_path: Path, flags: list[str]) -> None:
     public = read_node_key(folder.node_key_public.read_text(), where="test")
     assert public in text
     assert fingerprint(public) in text
+    assert describe(tmp_path / "ca.crt").fingerprint in text
     load_signing_key(folder.signing_key)
 
 
@@ -121,7 +122,7 @@ def test_answers_that_make_no_site_leave_nothing(tmp_path: Path, flags: list[str
     with pytest.raises(StudyError, match="no file or folder"):
         run(init, str(tmp_path / "other"), *flags, "--yes", "--data-path", "nowhere.csv")
     with pytest.raises(StudyError, match="no kind of data"):
-        complete(Answers(name="x", data_kind="dicm"), ask=False)
+        complete(Answers("x", "", None, "dicm", tmp_path, "d", None, 9, 1.0), ask=False)
 
 
 def test_awkward_paths_survive(tmp_path: Path) -> None:

@@ -91,14 +91,29 @@ def test_watch_ends_with_the_run(
     ended = call("watch", folder.path, "first")
     timer.join()
     assert ended.exit_code == 0, ended.output
-    assert [line.split()[1] for line in ended.output.splitlines()[:3]] == [
-        f"{'waiting'}",
-        "round",
-        "finished",
-    ]
+    lines = ["the run is waiting to start", "round 1: asked nobody", "Finished. Take the model"]
+    assert all(told in line for told, line in zip(lines, ended.output.splitlines(), strict=True))
     assert "consilium server fetch" in ended.output
     as_json = call("watch", folder.path, "first", "--json").output
-    assert [json.loads(line)["event"] for line in as_json.splitlines()] == ["round", "finished"]
+    assert [json.loads(line)["event"] for line in as_json.splitlines()] == ["round"]
+
+
+def test_watch_says_who_is_awaited_after_a_silence(
+    folder: CoordinatorFolder,
+    superlink: FakeSuperLink,
+    study_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("EVERY", 0.01), ("REMINDER", 0.02)):
+        monkeypatch.setattr(watching, name, value)
+    call("submit", study_file, folder.path, "--run", "first")
+    run = folder.run("first")
+    run.write_json(run.state, {"phase": "round", "round": 1, "waiting_for": ["slow"]})
+    timer = threading.Timer(0.2, run.write_json, (run.state, {"phase": "finished"}))
+    timer.start()
+    ended = call("watch", folder.path, "first")
+    timer.join()
+    assert "round 1: still waiting for slow" in ended.output
 
 
 def test_watch_ends_when_the_server_is_gone(

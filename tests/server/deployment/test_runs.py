@@ -20,7 +20,7 @@ from server.deployment.folder import CoordinatorFolder
 from server.deployment.pulse import left_pending
 from server.deployment.runs import Standing, all_runs, find_run, read_submission
 from server.deployment.submission import resume, stop, submit
-from server.deployment.watching import Events, ending, sentence
+from server.deployment.watching import Events, ending
 
 
 @pytest.fixture
@@ -198,12 +198,6 @@ def test_events_are_read_once_and_whole(folder: CoordinatorFolder) -> None:
         file.flush()
         assert [event["event"] for event in events.new()] == ["round"]
         assert list(events.new()) == []
-
-
-def test_an_event_is_told_in_a_line() -> None:
-    event = {"at": "T", "event": "site", "round": 3, "site": "a", "reason": "", "waiting_for": []}
-    assert sentence(event).split() == ["T", "site", "round", "3,", "site", "a"]
-    assert "absent b: it is closed" in sentence({"absent": {"b": "it is closed"}})
 
 
 def test_a_run_that_nobody_starts_is_noticed() -> None:
