@@ -28,9 +28,7 @@ def build(agent_of: AgentOf) -> ClientApp:
 
     @app.query("describe")
     def describe(message: Message, context: Context) -> Message:
-        return _answer(
-            message, lambda: agent_of(context), lambda agent: _describe(agent, message)
-        )
+        return _answer(message, lambda: agent_of(context), lambda agent: _describe(agent, message))
 
     @app.train()
     def train(message: Message, context: Context) -> Message:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, cast
 
@@ -13,7 +13,11 @@ from flwr.common.constant import ErrorCode
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
-from flwr.supercore.inflatable.inflatable_utils import pull_objects
+from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    ObjectUnavailableError,
+    pull_objects,
+)
 from flwr.superlink.grid import HttpGrid, http_grid
 
 from common import wire
@@ -25,6 +29,9 @@ UNREACHABLE: tuple[type[Exception], ...] = (httpx.HTTPError, ConnectionError, Ti
 
 FIRST_PULL, LONGEST_PULL = 0.05, 1.0
 """Seconds between attempts to fetch a part of a reply that its site is still sending; Flower would wait 1 to 10."""
+
+STALLED = 60.0
+"""Seconds without a further part after which a reply is given up, and its site asked again."""
 
 LONGEST_REASON = 300
 
@@ -80,13 +87,49 @@ def batch(grid: Grid) -> int:
     return 1 if isinstance(grid, HttpGrid) else 1 << 20
 
 
-def hasten(grid: Grid) -> None:
-    """Shorten the waits of Flower's own grid for the parts of a reply."""
-    if isinstance(grid, HttpGrid):
-        quick = functools.partial(
-            pull_objects, initial_backoff=FIRST_PULL, backoff_cap=LONGEST_PULL
+def hasten(grid: Grid, lost: Callable[[], bool] = lambda: False) -> None:
+    """Shorten the waits of Flower's own grid for the parts of a reply, and give up on parts that will not come.
+
+    Args:
+        grid: Flower's connection to the sites.
+        lost: whether the site whose reply is being fetched went away; asked while parts are missing.
+    """
+    if not isinstance(grid, HttpGrid):
+        return
+
+    def quick(object_ids: list[str], pull_object_fn: Callable[[str], bytes]) -> dict[str, bytes]:
+        return pull_objects(
+            object_ids,
+            _Parts(pull_object_fn, lost).pull,
+            max_tries_per_object=None,
+            initial_backoff=FIRST_PULL,
+            backoff_cap=LONGEST_PULL,
         )
-        vars(http_grid)["pull_objects"] = quick
+
+    vars(http_grid)["pull_objects"] = quick
+
+
+class _Parts:
+    """Fetches the parts of one reply.
+
+    A site may die in the middle of sending: Flower would wait for the other parts for three minutes, and the whole
+    run with it. An error is returned instead, and the site is asked again.
+    """
+
+    def __init__(self, pull: Callable[[str], bytes], lost: Callable[[], bool]) -> None:
+        self._pull, self._lost = pull, lost
+        self._moved = time.monotonic()
+
+    def pull(self, part: str) -> bytes:
+        """Return a part, or tell Flower to try again, or that there is no hope."""
+        try:
+            content = self._pull(part)
+        except ObjectUnavailableError:
+            if self._lost() or time.monotonic() - self._moved > STALLED:
+                raise ObjectPullError(part, "its site does not go on sending") from None
+            raise
+        self._moved = time.monotonic()
+        return content
 
 
 class View(Array):

@@ -10,7 +10,10 @@ from typing import Protocol, runtime_checkable
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from server.flower_messages import UNREACHABLE, batch, hasten
+from server.flower_messages import UNREACHABLE, batch, hasten, question_id
+
+LOOK_SECONDS = 1.0
+"""Between looks whether a site is still there that keeps a fetch waiting."""
 
 
 @runtime_checkable
@@ -37,9 +40,13 @@ class Post:
     grid: Grid
     doubtful: set[str] = field(default_factory=set)
     trouble: str = ""
+    _lines: dict[int, str] = field(default_factory=dict)
+    _sent: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _fetching: Sequence[str] = ()
+    _looked: float = 0.0
 
     def __post_init__(self) -> None:
-        hasten(self.grid)
+        hasten(self.grid, self._lost)
 
     @staticmethod
     def now() -> float:
@@ -54,6 +61,7 @@ class Post:
             self.trouble = type(error).__name__
             return None
         self.trouble = ""
+        self._lines, self._looked = nodes, time.monotonic()
         return nodes
 
     def send(self, messages: Sequence[Message]) -> list[str] | None:
@@ -65,13 +73,16 @@ class Post:
         except UNREACHABLE as error:
             self.trouble = type(error).__name__
             return None
+        for message in messages:
+            node = message.metadata.dst_node_id
+            self._sent[message.metadata.message_id] = (node, self._lines.get(node, ""))
         return [message.metadata.message_id for message in messages]
 
     def fetch(self, ids: Sequence[str]) -> Iterator[Message]:
         """Give the replies that are there, each once."""
         size = batch(self.grid)
         for start in range(0, len(ids), size):
-            asked = ids[start : start + size]
+            asked = self._fetching = ids[start : start + size]
             try:
                 replies = list(self.grid.pull_messages(asked))
             except UNREACHABLE as error:
@@ -79,7 +90,18 @@ class Post:
                 self.doubtful.update(asked)
                 return
             while replies:
-                yield replies.pop(0)
+                reply = replies.pop(0)
+                self._sent.pop(question_id(reply), None)
+                yield reply
+
+    def _lost(self) -> bool:
+        """Whether the site whose reply is being fetched went away, or came back, since it was asked."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        nodes = self.nodes()
+        asked = [self._sent[i] for i in self._fetching if i in self._sent]
+        return nodes is not None and any(line not in nodes.items() for line in asked)
 
     def wait(self, ids: Iterable[str], seconds: float) -> None:
         """Wait for the next look."""

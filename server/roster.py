@@ -48,7 +48,7 @@ class Roster:
     online: dict[int, str] = field(default_factory=dict)
     _looked: float = float("-inf")
     _names: dict[int, str] = field(default_factory=dict)
-    _asked: dict[str, int] = field(default_factory=dict)
+    _asked: dict[str, tuple[int, str]] = field(default_factory=dict)
     _refused: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -74,12 +74,13 @@ class Roster:
         if nodes is None:
             return
         self._looked, self.online = now, nodes
-        self._asked = {i: node for i, node in self._asked.items() if node in nodes}
+        # A node that connected anew may never have seen its question.
+        self._asked = {i: line for i, line in self._asked.items() if line in nodes.items()}
         self._describe(now)
 
     def take(self, reply: Message) -> bool:
         """Take a description in; False where the reply is no answer to a question of the roster."""
-        node = self._asked.pop(question_id(reply), None)
+        node, _ = self._asked.pop(question_id(reply), (None, ""))
         if node is None:
             return False
         if word(reply) is Word.LOST or word(reply) is Word.BUSY:
@@ -98,7 +99,7 @@ class Roster:
         return self.enrolled().get(node, f"node {node}")
 
     def _describe(self, now: float) -> None:
-        waiting = set(self._asked.values())
+        waiting = {node for node, _ in self._asked.values()}
         nodes = [
             node
             for node in sorted(set(self.online) - set(self._names) - waiting)
@@ -110,7 +111,8 @@ class Roster:
         ]
         ids = self.post.send(asked)
         if ids is not None:
-            self._asked |= dict(zip(ids, nodes, strict=True))
+            lines = [(node, self.online[node]) for node in nodes]
+            self._asked |= dict(zip(ids, lines, strict=True))
 
     def _read(self, reply: Message) -> wire.Introduction:
         if reply.has_error():

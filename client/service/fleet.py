@@ -15,6 +15,7 @@ from client.service.link import ContactLog
 from common.files import write_atomically
 
 ACTIVATE, DEACTIVATE = "/v1/fleet/activate-node", "/v1/fleet/deactivate-node"
+PUSH_OBJECT = "/v1/fleet/push-object"
 SERVER_ERRORS_FOR = 300.0
 """Seconds that errors of the server are met by trying again; a reply that it cannot store is then given up."""
 
@@ -56,6 +57,10 @@ def watched_client(contacts: ContactLog, node_file: Path) -> type[Any]:
     class WatchedClient(FleetHttpClient):
         _failing_since: float | None = None
 
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._doubtful: set[tuple[str, str]] = set()
+
         def _unary_unary(self, *, path: str, **call: Any) -> Any:
             try:
                 answer = super()._unary_unary(path=path, **call)
@@ -65,11 +70,20 @@ def watched_client(contacts: ContactLog, node_file: Path) -> type[Any]:
                 problem = self._refusal(path, call, error)
             else:
                 self._failing_since = None
+                self._settle_doubt(path, call["request"], answer)
                 contacts.reached(node=_note(node_file, path, call["request"], answer))
                 return answer
             contacts.failed(problem)
+            if path == PUSH_OBJECT:
+                self._doubtful.add((call["request"].session_id, call["request"].object_id))
             # Flower tries again after this error, as often as needed, and gives up when a text speaks of TLS.
             raise httpx.ConnectError("the coordinator is not in reach") from None
+
+        def _settle_doubt(self, path: str, request: Any, answer: Any) -> None:
+            """A part of a reply that arrived is refused when it comes again, because its answer was lost on the way."""
+            if path == PUSH_OBJECT and (request.session_id, request.object_id) in self._doubtful:
+                self._doubtful.discard((request.session_id, request.object_id))
+                answer.stored = True
 
         def _refusal(self, path: str, call: Any, error: httpx.HTTPStatusError) -> str:
             status = error.response.status_code

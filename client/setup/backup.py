@@ -19,13 +19,14 @@ from common.errors import MachineError, RunError, TamperedError
 from common.files import explain_os_error
 
 _BUSY_SECONDS = 60.0
+_ATTEMPTS = 50
 
 
 def back_up(folder: Path, target: Path, passphrase: bytes | None = None) -> Manifest:
     """Write a backup (mode 600), read it back from the disk and return what it says about itself.
 
-    The egress log is copied before the ledger: a reply is settled before it is logged, so the copy of the ledger knows
-    of everything in the copy of the log.
+    A reply is reserved, then logged, then settled. The egress log must not have changed while the ledger was copied: then
+    no reply lacks its charge in the archive, and no settled charge its reply.
 
     Args:
         folder: of site.toml.
@@ -77,16 +78,36 @@ def log_state(path: Path) -> LogState:
     return LogState(found.entries, found.head)
 
 
+def _copies(folder: SiteFolder, place: Path) -> dict[str, Path]:
+    """Copy the two logs, of one moment as far as replies go."""
+    found: dict[str, Path] = {}
+    for _ in range(_ATTEMPTS):
+        if folder.egress_log.exists():
+            found["egress"] = _copied(folder.egress_log, place / folder.egress_log.name)
+        if folder.ledger.exists():
+            found["ledger"] = _copied(folder.ledger, place / folder.ledger.name)
+        if "egress" not in found or _unchanged(folder.egress_log, found["egress"]):
+            return found
+    raise MachineError(
+        "The site sends replies faster than its logs can be copied.",
+        where=str(folder.private),
+        fix="Pause the site with 'consilium site pause' and try again.",
+    )
+
+
+def _unchanged(log: Path, copy: Path) -> bool:
+    """Whether nothing was logged since the copy was made."""
+    return log_state(log) == log_state(copy)
+
+
 def _collect(site: Site) -> Archive:
     folder = SiteFolder(site.folder)
     files = {str(path.relative_to(site.folder)): _read(path) for path in _plain_files(site, folder)}
     logs: dict[str, LogState | None] = {"egress": None, "ledger": None}
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=folder.private) as temporary:
-        for name, log in (("egress", folder.egress_log), ("ledger", folder.ledger)):
-            if log.exists():
-                copy = _copied(log, Path(temporary) / log.name)
-                logs[name] = log_state(copy)
-                files[str(log.relative_to(site.folder))] = _read(copy)
+        for name, copy in _copies(folder, Path(temporary)).items():
+            logs[name] = log_state(copy)
+            files[str((folder.private / copy.name).relative_to(site.folder))] = _read(copy)
     made = datetime.now(UTC).isoformat(timespec="seconds")
     hashes = {name: sha256(data) for name, data in files.items()}
     return Archive(Manifest(site.name, made, hashes, logs["ledger"], logs["egress"]), files)

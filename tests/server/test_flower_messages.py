@@ -108,7 +108,35 @@ def test_flowers_grid_fetches_parts_through_the_function_that_is_made_quick(
 
     assert quick(object_ids=["a"], pull_object_fn=pull) == {"a": b"part"}
     assert len(tries) == 3
-    assert quick.keywords["initial_backoff"] < 0.1
+
+
+class TestPartsThatDoNotCome:
+    """A site that dies in the middle of its reply must not keep the others waiting."""
+
+    @pytest.fixture(autouse=True)
+    def _as_flower_has_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http_grid, "pull_objects", inflatable_utils.pull_objects)
+        self.gone = False
+        hasten(HttpGrid(token="x"), lambda: self.gone)
+
+    def pull(self, object_id: str) -> bytes:
+        if object_id == "there":
+            return b"part"
+        raise inflatable_utils.ObjectUnavailableError(object_id)
+
+    def fetch(self) -> Any:
+        quick: Any = http_grid.pull_objects
+        return quick(object_ids=["there", "missing"], pull_object_fn=self.pull)
+
+    def test_a_site_that_is_gone_is_not_waited_for(self) -> None:
+        self.gone = True
+        with pytest.raises(inflatable_utils.ObjectPullError, match="does not go on"):
+            self.fetch()
+
+    def test_nor_is_one_that_sends_nothing_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("server.flower_messages.STALLED", 0.2)
+        with pytest.raises(inflatable_utils.ObjectPullError, match="does not go on"):
+            self.fetch()
 
 
 STRATEGIES = [

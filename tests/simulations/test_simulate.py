@@ -426,3 +426,12 @@ def test_a_tampered_ledger_stops_a_resumed_run(
     (part / "ledgers" / f"{NAMES[0]}.ledger").write_bytes(b"no ledger at all" * 99)
     with pytest.raises(TamperedError, match="hospital-1"):
         run(run=part, resume=True)
+
+
+def test_bfloat16_halves_what_sites_send_and_is_as_repeatable(finished: Path, run: Run) -> None:
+    study = tiny_study(federation={"wire": "bfloat16"})
+    one, three = run(study), run(study, engine=InProcess(3))
+    assert model(one) == model(three) != model(finished)
+    size = Workspace(study).layout.size
+    sent = [RunFolder(made).read_rounds()[0]["bytes_sent"] for made in (finished, one)]
+    assert sent == [3 * 4 * size, 3 * 2 * size]
