@@ -77,6 +77,7 @@ PATHS = {
 """The calls that are made, and where under /v1/runtime/ each is served."""
 
 _SLOWEST_POLL, _PATIENCE = 0.5, 20.0
+_LOOK_SECONDS, _STOCK_SECONDS = 1.0, 600.0
 
 R = TypeVar("R")
 
@@ -224,6 +225,36 @@ class Runtime:
         return Unreachable(f"The SuperNode at {self._address} answers with HTTP status {status}.")
 
 
+class Patience:
+    """How long to wait for a message that the SuperNode is still fetching.
+
+    It fetches one message at a time, and leaves the task behind when it gives one up, because the run was stopped, say.
+    Whoever has asked for work twice since the first look is not fetching any more.
+
+    Args:
+        asked: tells how often the SuperNode has asked for work; None from a stock one, which gets ten minutes.
+    """
+
+    def __init__(self, asked: Callable[[], int | None]) -> None:
+        self._asked = asked
+        self._began = time.monotonic()
+        self._looked = self._began
+        self._first: int | None = None
+
+    def over(self) -> bool:
+        """Whether waiting longer is in vain."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = now
+        asked = self._asked()
+        if asked is None:
+            return now - self._began > _STOCK_SECONDS
+        if self._first is None:
+            self._first = asked
+        return asked >= self._first + 2
+
+
 class Task:
     """One message for the ClientApp, which the SuperNode has handed to us.
 
@@ -369,14 +400,22 @@ class Task:
 
     def _object(self, identity: str, most: int) -> bytes:
         request = PullObjectRequest(node=self._node, run_id=self._run, object_id=identity)
+        patience = Patience(self._asked)
         for pause in _pauses():
             got = self._call("PullObject", request, PullObjectResponse, max(0, most) + 1024)
             if not got.object_found:
                 raise Lost("The SuperNode has lost a part of the message.")
             if got.object_available:
                 return bytes(got.object_content)
+            if patience.over():
+                break
             time.sleep(pause)
-        raise Lost("unreachable")
+        raise Lost("The message ended before all of it had come: its run was stopped, most likely.")
+
+    def _asked(self) -> int | None:
+        """How often the SuperNode has asked for work; None where it does not tell."""
+        told = self._runtime.link().get("asked")
+        return told if isinstance(told, int) else None
 
     def _inflated(self, contents: dict[str, bytes]) -> Message:
         identity = self.message.metadata.message_id

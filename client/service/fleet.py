@@ -16,6 +16,7 @@ from common.files import write_atomically
 
 ACTIVATE, DEACTIVATE = "/v1/fleet/activate-node", "/v1/fleet/deactivate-node"
 PUSH_OBJECT = "/v1/fleet/push-object"
+PULL_MESSAGES = "/v1/fleet/pull-messages"
 SERVER_ERRORS_FOR = 300.0
 """Seconds that errors of the server are met by trying again; a reply that it cannot store is then given up."""
 
@@ -62,6 +63,8 @@ def watched_client(contacts: ContactLog, node_file: Path) -> type[Any]:
             self._doubtful: set[tuple[str, str]] = set()
 
         def _unary_unary(self, *, path: str, **call: Any) -> Any:
+            if path == PULL_MESSAGES:
+                contacts.asks()
             try:
                 answer = super()._unary_unary(path=path, **call)
             except httpx.TransportError as error:

@@ -22,12 +22,15 @@ class Contact:
         node: Flower's id of the node; 0: not known yet.
         server: host:port of the coordinator.
         problem: why there is no contact, in words; empty when there is.
+        asked: how often it has asked for work. It does one thing after the other: whatever it had in hand before it
+            asks again is over.
     """
 
     server: str
     contact: float = 0.0
     node: int = 0
     problem: str = ""
+    asked: int = 0
 
 
 class ContactLog:
@@ -50,6 +53,11 @@ class ContactLog:
             self._now = replace(was, contact=time.time(), node=node or was.node, problem="")
         if was.problem or not was.contact:
             self._say(f"in contact with {was.server}")
+
+    def asks(self) -> None:
+        """Note that it is about to ask for work."""
+        with self._lock:
+            self._now = replace(self._now, asked=self._now.asked + 1)
 
     def failed(self, problem: str) -> None:
         """Note a call that failed, and why."""

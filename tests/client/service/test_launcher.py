@@ -188,14 +188,16 @@ def test_what_is_tried_again(
 ) -> None:
     import httpx
     from flwr.proto.fleet_pb2 import ActivateNodeRequest
+    from flwr.proto.message_pb2 import PushObjectRequest
     from flwr.supernode.fleet_http_client import FleetHttpClient
 
+    pushes = path == "push-object"
     failing = Failing(httpx.ConnectError(answer) if isinstance(answer, str) else answer)
     monkeypatch.setattr(FleetHttpClient, "_unary_unary", lambda *a, **k: failing(*a, **k))
     contacts = ContactLog("server", lambda text: None)
     client = watched_client(contacts, tmp_path / "node")("https://127.0.0.1:1")
     call = {
-        "request": ActivateNodeRequest(public_key=b"k"),
+        "request": PushObjectRequest() if pushes else ActivateNodeRequest(public_key=b"k"),
         "rpc_method": "",
         "response_type": None,
     }
