@@ -16,18 +16,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     field_validator,
     model_validator,
 )
 
 from common.data_spec import DataSpec
+from common.later import LATER, drop_later_defaults
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
-LATER: dict[str, JsonValue] = {"added_later": True}
-"""Marks a field that studies of an earlier version lack: at its default it stays out of the canonical form, so that
-fingerprints which sites approved long ago stay what they were."""
-
 RATE = re.compile(r"[0-9]{1,12}/[0-9]{1,12}|[0-9]{0,12}\.?[0-9]{1,12}", re.ASCII)
 """Fractions that a ledger can keep exactly; exponents could ask for numbers of any length."""
 
@@ -267,7 +263,7 @@ class Study(Section):
     def content(self) -> dict[str, Any]:
         """Return the study as nested tables; fields that came later are left out at their default."""
         content: dict[str, Any] = self.model_dump(mode="json")
-        _drop_later_defaults(self, content)
+        drop_later_defaults(self, content)
         return content
 
     @property
@@ -288,13 +284,3 @@ class Study(Section):
         return self.model_copy(
             update={"training": training, "privacy": privacy, "evaluation": evaluation}
         )
-
-
-def _drop_later_defaults(section: BaseModel, content: dict[str, Any]) -> None:
-    """Remove from a dumped section what a study of an earlier version could not have said."""
-    for name, field in type(section).model_fields.items():
-        value, extra = getattr(section, name), field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("added_later") and value == field.default:
-            del content[name]
-        elif isinstance(value, BaseModel):
-            _drop_later_defaults(value, content[name])

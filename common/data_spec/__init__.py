@@ -1,0 +1,25 @@
+"""What a study asks of a hospital's data: the `[data]` section, one model a kind.
+
+Every number that shapes a sample is a *public constant* written in the study (windows, ranges,
+fills), never something computed from patients: a normalisation constant that is learned from data
+would have to be charged.
+All samples are float32 scaled to [-1, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from common.data_spec.base import Scalar
+from common.data_spec.images import ArraySpec, ImageSpec
+from common.data_spec.series import SeriesSpec
+from common.data_spec.tables import Feature, TableSpec
+
+__all__ = ["ArraySpec", "DataSpec", "Feature", "ImageSpec", "Scalar", "SeriesSpec", "TableSpec"]
+
+DataSpec = Annotated[
+    ImageSpec | ArraySpec | TableSpec | SeriesSpec,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,122 @@
+"""Tables in a study's `[data]` section."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from common.data_spec.base import Scalar, Spec
+
+
+class Feature(BaseModel):
+    """One input column of a table.
+
+    A `number` is clipped to [minimum, maximum] and scaled to [-1, 1]; a `flag` is -1 or 1; a
+    `category` is one-hot (1, and -1 elsewhere; a value outside `categories` is all -1). A missing
+    value becomes `fill` (public; in the column's own units, 0 or 1 for a flag, a category's name),
+    or the neutral 0 when there is none.
+
+    Attributes:
+        name: the study's name of the column; a site maps it to its own in site.toml.
+        type: number, category or flag.
+        minimum: lower end of a number's public range, in its own units.
+        maximum: upper end of that range.
+        categories: the public list of a category's values.
+        fill: public value used where the site has none.
+        missing_indicator: add one input that is 1 where the value was missing, else -1.
+        required: leave out (quarantine) a row that has no value here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(min_length=1)
+    type: Literal["number", "category", "flag"] = "number"
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[Scalar, ...] | None = None
+    fill: Scalar | None = None
+    missing_indicator: bool = False
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> Feature:
+        """Refuse a feature whose type lacks what it needs."""
+        if self.type == "number":
+            self._check_number()
+        elif self.minimum is not None or self.maximum is not None:
+            raise ValueError(f"feature {self.name!r}: only a number has minimum and maximum")
+        if (self.type == "category") != bool(self.categories):
+            raise ValueError(f"feature {self.name!r}: categories belong to type 'category' alone")
+        if self.type == "flag" and self.fill is not None and self.fill not in (0, 1):
+            raise ValueError(f"feature {self.name!r}: the fill of a flag is 0 or 1")
+        self._check_fill()
+        return self
+
+    def _check_number(self) -> None:
+        if self.minimum is None or self.maximum is None or self.minimum >= self.maximum:
+            raise ValueError(f"feature {self.name!r}: a number needs minimum < maximum (public)")
+        if self.fill is not None and isinstance(self.fill, str):
+            raise ValueError(f"feature {self.name!r}: the fill of a number is a number")
+
+    def _check_fill(self) -> None:
+        known = [str(value) for value in self.categories or ()]
+        if len(set(known)) != len(known):
+            raise ValueError(f"feature {self.name!r}: a category is listed twice")
+        if self.type == "category" and self.fill is not None and str(self.fill) not in known:
+            raise ValueError(f"feature {self.name!r}: fill {self.fill!r} is not in categories")
+
+    @property
+    def width(self) -> int:
+        """Number of inputs that the feature gives."""
+        return len(self.categories or (None,)) + self.missing_indicator
+
+
+class TableSpec(Spec):
+    """Rows of a table, shape (F,).
+
+    The target's values are mapped either by `positive` (two classes: the others, then these; with
+    `negative` given, a value in neither list is an error) or by `classes` (class name → its values,
+    in class order).
+
+    Attributes:
+        features: the input columns, in order.
+        target: the study's name of the target column.
+        positive: target values of class 1.
+        negative: target values of class 0; none: all the others.
+        classes: values of each class.
+    """
+
+    kind: Literal["table"]
+    features: tuple[Feature, ...] = Field(min_length=1)
+    target: str = Field(min_length=1)
+    positive: tuple[Scalar, ...] | None = None
+    negative: tuple[Scalar, ...] | None = None
+    classes: dict[str, tuple[Scalar, ...]] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TableSpec:
+        """Refuse repeated features and a target that is mapped twice, or not at all."""
+        names = [feature.name for feature in self.features]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"feature {repeated[0]!r} is listed twice")
+        if self.target in names:
+            raise ValueError(f"target {self.target!r} is also a feature")
+        if (self.positive is None) == (self.classes is None):
+            raise ValueError("give either positive = [...] or classes = {name = [...]}")
+        if self.negative is not None and self.positive is None:
+            raise ValueError("negative goes with positive")
+        self._check_disjoint()
+        return self
+
+    def _check_disjoint(self) -> None:
+        groups = self.classes or {"positive": self.positive or (), "negative": self.negative or ()}
+        values = [str(value) for group in groups.values() for value in group]
+        if len(set(values)) != len(values):
+            raise ValueError("a target value belongs to two classes")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (F,)."""
+        return (sum(feature.width for feature in self.features),)
