@@ -8,7 +8,7 @@
 | `reserve` | key, study, fingerprint, round, group, event, delta, randomness; population, if a part of the site |
 | `settle` | key, steps, released (sha256 of what left, or null) |
 | `approve`, `revoke` | study, fingerprint, bundle, by, key, signature: see `approvals` |
-| `restored` | reason, entries, head: a backup was put back that may lack what was charged after entry number `entries` |
+| `restored` | reason, entries, head: a backup was put back that may lack charges after entry number `entries` |
 | `migrated` | from, to: schema versions |
 """
 

@@ -25,8 +25,8 @@ _ATTEMPTS = 50
 def back_up(folder: Path, target: Path, passphrase: bytes | None = None) -> Manifest:
     """Write a backup (mode 600), read it back from the disk and return what it says about itself.
 
-    A reply is reserved, then logged, then settled. The egress log must not have changed while the ledger was copied: then
-    no reply lacks its charge in the archive, and no settled charge its reply.
+    A reply is reserved, then logged, then settled. The egress log must not have changed while the ledger was copied:
+    then no reply lacks its charge in the archive, and no settled charge its reply.
 
     Args:
         folder: of site.toml.
