@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 
-.PHONY: setup demo test lint format bench proto clean
+.PHONY: setup demo test lint format bench fuzz fuzz-ports proto clean
 
 setup: $(STAMP)
 
@@ -41,6 +41,14 @@ bench: bench-simulation bench-privacy
 
 bench-%: setup
 	$(BIN)/python -m benchmarks.$*
+
+# Ten minutes of garbage on every port of a deployment.
+fuzz-ports: setup
+	CONSILIUM_FUZZ_SECONDS=600 $(BIN)/pytest -s tests/e2e/test_ports.py
+
+# 10,000 broken DICOM files; the suite runs a few. FUZZ_SEED=N tries others.
+fuzz: setup
+	FUZZ_COUNT=$${FUZZ_COUNT:-10000} $(BIN)/pytest -s tests/fuzz
 
 # Writes the control plane's stubs anew; needs grpcio-tools 1.76, which nothing else does.
 proto: setup

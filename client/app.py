@@ -14,7 +14,7 @@ from client.agent import Agent
 from client.guard.message import inspect_introduction, inspect_message
 from client.messages import Request
 from common import wire
-from common.errors import ConsiliumError, PolicyError
+from common.errors import ConsiliumError, MachineError, PolicyError
 
 log = logging.getLogger(__name__)
 
@@ -69,16 +69,25 @@ def _answer(
     except ConsiliumError as error:
         return _refused(message, agent, error)
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return _refused(
-            message,
-            agent,
-            ConsiliumError(
-                f"An unforeseen {type(error).__name__} stopped the answer; nothing was sent.",
-                where=f"{Path(place.filename).name}, line {place.lineno}",
-                fix="Please report it with this place in the code.",
-            ),
+        return _refused(message, agent, _told_by_class(error))
+
+
+def _told_by_class(error: Exception) -> ConsiliumError:
+    import torch
+
+    kind = type(error).__name__
+    if isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError):
+        return MachineError(
+            f"The device failed in the middle of a round ({kind}); nothing was sent.",
+            where="[compute] device",
+            fix="See what 'nvidia-smi' says and whether others use the device; if it is back, start the service again.",
         )
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return ConsiliumError(
+        f"An unforeseen {kind} stopped the answer; nothing was sent.",
+        where=f"{Path(place.filename).name}, line {place.lineno}",
+        fix="Please report it with this place in the code.",
+    )
 
 
 def _refused(message: Message, agent: Agent | None, error: ConsiliumError) -> Message:

@@ -25,7 +25,7 @@ class Wanted(Protocol):
 
     @property
     def kind(self) -> str:
-        """dicom, table, series or arrays."""
+        """dicom, table, series, records, signals or arrays."""
 
     @property
     def dataset(self) -> str | None:
@@ -127,9 +127,11 @@ class Compute(_Section):
 
     Attributes:
         device: auto, cpu, cuda, cuda:N or mps.
+        cache_gib: prepared data on disk take at most so much; the ones unused longest make room for new ones.
     """
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")
+    cache_gib: float = Field(default=64.0, ge=0.0, le=1e6)
 
 
 class _Header(_Section):
@@ -295,7 +297,7 @@ def _explain(error: ValidationError, file: Path) -> StudyError:
         return StudyError(
             f"Key '{'.'.join(map(str, first['loc']))}.kind' is missing.",
             where=where,
-            fix="Set kind to dicom, table, series or arrays.",
+            fix="Set kind to dicom, table, series, records, signals or arrays.",
         )
     if first["loc"] == ("site", "name") and first["type"] == "string_pattern_mismatch":
         return StudyError(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client.guard.book import WHOLE_SITE, Charge
-from client.guard.budget import Budget, Limits, StudyBudget
+from client.guard.budget import Budget, Limits, StudyBudget, StudyReleases
 from client.limits import PolicyLimits
 from client.messages import Request
 from client.randomness import Randomness
 from client.site import Policy
 from common.privacy.events import Event, UnprotectedEvent
-from common.privacy.plan import SitePlan
+from common.privacy.plan import SitePlan, evaluated_rounds
 from common.study import Study
 
 
@@ -67,10 +67,12 @@ class Terms:
             whole["test"] = once.with_steps(self.plan.evaluations)
         return [self._planned(role, event) for role, event in whole.items()]
 
-    def limit(self, role: str, event: Event) -> Limits | None:
-        """The limits that an event must keep; what the policy declares free of charge has none."""
+    def limit(self, role: str, event: Event) -> Limits:
+        """The limits that an event must keep; what costs no ε is counted, and not let out more often than planned."""
         if self.plan is None or isinstance(event, UnprotectedEvent):
-            return None
+            rounds = self.study.federation.rounds
+            times = rounds if role == "train" else len(evaluated_rounds(self.study))
+            return Limits((StudyReleases(self.study.fingerprint, role, times),))
         whole = self.plan.epsilon if role == "train" else self.plan.evaluation_epsilon
         planned = Budget(max_epsilon=whole, delta=self.plan.delta)
         return Limits((self.budget, StudyBudget(self.study.fingerprint, role, planned)))

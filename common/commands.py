@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from common import plugins
+from common.argument_help import with_argument_help
 from common.errors import MachineError
 
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -70,7 +71,7 @@ def _command(kind: str, name: str) -> Any:
             around.add_typer(found, name=name)
         else:
             around.command(name)(found)
-    return get_group(around).commands[name]
+    return with_argument_help(get_group(around).commands[name])
 
 
 def _broken(name: str, error: Exception) -> Any:

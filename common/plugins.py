@@ -93,6 +93,8 @@ def _kind_needed(first: Any, key: str, where: str) -> StudyError:
         "dicom",
         "table",
         "series",
+        "records",
+        "signals",
         "arrays",
     ]
     what = f"Unknown kind '{given}' in '{key}'." if given else f"Key '{key}.kind' is missing."

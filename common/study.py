@@ -247,7 +247,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _only_images_turn(self) -> Study:
-        if self.training.augment and len(self.data.input_shape) != 3:
+        if self.training.augment and len(self.data.model_shape) != 3:
             raise ValueError("training.augment turns images; these data are none")
         return self
 

@@ -30,7 +30,7 @@ def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
         "fingerprint": study.fingerprint,
         "task": study.task.name,
         "model": study.model.name,
-        "input_shape": list(study.data.input_shape),
+        "input_shape": list(study.data.model_shape),
         "exchanged": {
             "parameters": layout.size,
             "tensors": len(layout.entries),

@@ -13,13 +13,13 @@ app = typer.Typer(no_args_is_help=True, help="Check a study file, or write a new
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The study file.")],
+    file: Annotated[str, typer.Argument(help="The study file, or a bundled study's name.")],
     patients: Annotated[
         list[int] | None,
         typer.Option(
             "--patients",
             min=1,
-            help="Declared patients of a site; repeat for several.  [default: 100, 400, 1000]",
+            help="Declared patients of a site; repeat for several; otherwise 100, 400 and 1000.",
         ),
     ] = None,
     overrides: Annotated[
@@ -28,10 +28,11 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Say what would be exchanged, and steps, σ and ε per site, before anything runs."""
+    from common.studies import study_path
     from common.study_check import check_study, render
     from common.study_file import load_study
 
-    study = load_study(file, overrides or [])
+    study = load_study(study_path(file), overrides or [])
     found = check_study(study, patients or [100, 400, 1000])
     typer.echo(json.dumps(found, indent=1) if as_json else render(found))
 

@@ -99,6 +99,68 @@ max_gap_minutes = 15.0          # longer gaps are not bridged
 stride_minutes = 30.0           # between the starts of two windows
 test_fraction = 0.25
 """,
+    "records": """
+[task]
+name = "classification"
+classes = ["alive", "dead"]
+
+[model]
+name = "gru"
+hidden_size = 8
+
+[data]
+kind = "records"                # irregular readings on a grid, and a later outcome
+target = "outcome"              # column of the sites' table of outcomes
+positive = ["dead"]
+history_minutes = 1440.0        # of each record, from its time zero (an admission)
+step_minutes = 60.0
+lead_minutes = 0.0              # the outcome lies at least so long after the window
+min_readings = 6                # leave out a record with fewer
+test_fraction = 0.25
+
+[[data.variables]]
+name = "heart_rate"
+unit = "/min"
+minimum = 30.0                  # public range, in that unit
+maximum = 200.0
+valid_minimum = 10.0            # readings outside are impossible and count as missing
+valid_maximum = 350.0
+combine = "mean"                # of a step's readings; or "last", "minimum", "maximum"
+carry_minutes = 120.0           # how long a reading stays good
+missing_indicator = true
+
+[[data.features]]               # known from the start
+name = "age"
+minimum = 18.0
+maximum = 90.0
+fill = 60.0
+""",
+    "signals": """
+[task]
+name = "classification"
+classes = ["normal", "arrhythmia"]  # as in the labels; of two, the second is the positive one
+
+[model]
+name = "gru"
+hidden_size = 16
+
+[data]
+kind = "signals"                # WFDB, EDF or text recordings
+sampling_hz = 50.0              # every recording is resampled to it
+window_seconds = 4.0
+stride_seconds = 4.0            # between the starts of two windows
+max_gap_seconds = 0.05          # lost samples are bridged up to this
+max_samples_per_patient = 200
+test_fraction = 0.25
+
+[[data.channels]]
+name = "II"
+unit = "mV"
+minimum = -2.0                  # public range, in that unit
+maximum = 2.0
+valid_minimum = -20.0           # samples outside are impossible and count as lost
+valid_maximum = 20.0
+""",
 }
 
 TAIL = """

@@ -21,7 +21,15 @@ from common.errors import RunError
 from common.files import explain_os_error
 from common.supervised import Program, ProgramState, Supervised
 
-__all__ = ["Program", "ProgramState", "Supervisor", "holder", "locked", "run_in_foreground"]
+__all__ = [
+    "Program",
+    "ProgramState",
+    "Supervisor",
+    "holder",
+    "locked",
+    "pause_limit",
+    "run_in_foreground",
+]
 
 LONGEST_PAUSE = "CONSILIUM_LONGEST_PAUSE"
 """Environment variable: no pause before a restart is longer than so many seconds. Tests that kill often set it."""
@@ -62,7 +70,7 @@ class Supervisor:
     ) -> None:
         self._lock = lock
         self._hurry = False
-        at_most = _longest_pause()
+        at_most = pause_limit()
         self._programs = [
             Supervised(
                 each,
@@ -180,7 +188,8 @@ def locked(lock: Path) -> Iterator[None]:
         yield
 
 
-def _longest_pause() -> float:
+def pause_limit() -> float:
+    """Return the longest pause before a restart that the environment allows, in seconds."""
     try:
         return max(0.0, float(os.environ.get(LONGEST_PAUSE, "")))
     except ValueError:

@@ -182,7 +182,7 @@ class Supervised:
         if self.program.ready is not None and not self.state.ready:
             if not self.program.ready():
                 return "it does not serve yet"
-            self.state = replace(self.state, ready=True)
+            self.state = replace(self.state, ready=True, problem="")
             self._say(f"{self.program.name} is ready")
         return "" if self.program.alive is None else self.program.alive()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,6 +49,9 @@ class Job:
     conduct: Conduct = SIMULATED
 
 
+_SLACK = 1 << 20
+"""Bytes of a reply beside its weights and statistics."""
+
 app = ServerApp()
 """For deployments: the bundle of every study names it."""
 
@@ -78,7 +82,7 @@ def run(job: Job, grid: Grid) -> None:
     layout = Layout.of(network.state_dict())
     newest = checkpoint.latest(job.folder.checkpoints, layout, study.fingerprint)
     start = newest or Checkpoint(0, pack(network.state_dict()), {})
-    exchange = _meet(job, grid, layout)
+    exchange = _meet(job, grid, layout, 4 * layout.size + 8 * _values(task) + _SLACK)
     members = _gather(job, exchange)
     job.listener.ready(members, start.round + 1)
     algorithm = build_algorithm(study)
@@ -95,8 +99,12 @@ def run(job: Job, grid: Grid) -> None:
     job.folder.write_json(job.folder.outcome, outcome)
 
 
-def _meet(job: Job, grid: Grid, layout: Layout) -> Exchange:
-    post = Post(grid)
+def _values(task: Task) -> int:
+    return sum(math.prod(shape) for shape in task.tally_layout.values())
+
+
+def _meet(job: Job, grid: Grid, layout: Layout, most: int) -> Exchange:
+    post = Post(grid, most=most)
     roster = Roster(post, layout, job.study.federation.deadline_seconds, job.conduct.enrolled)
     roster.remember(load_members(job.folder.members))
     return Exchange(post, roster, job.conduct.patience)

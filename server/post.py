@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from server.flower_messages import UNREACHABLE, batch, hasten, question_id
+from server.flower_messages import UNREACHABLE, batch, damaged, hasten, question_id
 
 LOOK_SECONDS = 1.0
 """Between looks whether a site is still there that keeps a fetch waiting."""
@@ -35,18 +35,20 @@ class Post:
         grid: Flower's connection to the sites.
         doubtful: ids whose reply may have been lost because the call that fetched it failed.
         trouble: why the last call failed; "" where it did not.
+        most: bytes that a reply may have in all.
     """
 
     grid: Grid
     doubtful: set[str] = field(default_factory=set)
     trouble: str = ""
+    most: int = 1 << 62
     _lines: dict[int, str] = field(default_factory=dict)
     _sent: dict[str, tuple[int, str]] = field(default_factory=dict)
     _fetching: Sequence[str] = ()
     _looked: float = 0.0
 
     def __post_init__(self) -> None:
-        hasten(self.grid, self._lost)
+        hasten(self.grid, self._lost, lambda: self.most)
 
     @staticmethod
     def now() -> float:
@@ -89,8 +91,14 @@ class Post:
                 self.trouble = type(error).__name__
                 self.doubtful.update(asked)
                 return
+            except Exception:  # whatever a site's bytes may cause in Flower's own reading of them
+                if size > 1:
+                    raise
+                replies = [damaged(asked[0])]
             while replies:
                 reply = replies.pop(0)
+                if size == 1 and question_id(reply) != asked[0]:
+                    reply = damaged(asked[0])  # what it says of itself, its site wrote
                 self._sent.pop(question_id(reply), None)
                 yield reply
 

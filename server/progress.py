@@ -50,7 +50,7 @@ class Progress(Listener):
     def round_started(self, round_: int, sites: list[str]) -> None:
         """A round's messages are about to leave."""
         last = round_ > self._state["rounds"]
-        self._event("round", round=round_, sites=sites)
+        self._event("round", round=round_, sites=sites, **({"last": True} if last else {}))
         phase = "evaluating" if last else "round"
         self._change(phase=phase, round=round_, waiting_for=sites, problem="")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,3 +63,33 @@ def recipe_for(study: Path) -> Recipe | None:
     """Return the recipe beside a bundled study's file, or None for a study of the user's own."""
     file = study.parent / "hospitals.toml"
     return Recipe(**read_toml(file, "hospitals")) if file.exists() else None
+
+
+def hospitals_for(path: Path, say: Callable[[str], None]) -> Path:
+    """Return the folder of a bundled study's hospitals, generated if need be.
+
+    Args:
+        path: the study file.
+        say: told where they are.
+
+    Raises:
+        StudyError: the study is the user's own.
+    """
+    from simulations.hospitals import create
+
+    recipe = recipe_for(path)
+    if recipe is None:
+        raise StudyError(
+            "The study does not say on which hospitals to run.",
+            where=str(path),
+            fix="Add --hospitals DIR, a folder with one folder a hospital and a site.toml in each.",
+        )
+    say(f"Hospitals: {recipe.sites} × {recipe.patients} patients in {recipe.folder}")
+    create(
+        recipe.folder,
+        sites=recipe.sites,
+        patients=recipe.patients,
+        seed=recipe.seed,
+        archives=[recipe.archive],
+    )
+    return recipe.folder

@@ -35,7 +35,7 @@ def simulate(
         ),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the run.  [default: runs/STUDY]")
+        Path | None, typer.Option(help="Folder of the run; otherwise runs/STUDY.")
     ] = None,
     overrides: Set = None,
     engine: Annotated[
@@ -45,7 +45,7 @@ def simulate(
         2, os.cpu_count() or 1
     ),
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of sampling and noise.  [default: the study's]")
+        int | None, typer.Option(min=0, help="Of sampling and noise; otherwise the study's.")
     ] = None,
     system_randomness: Annotated[
         bool,
@@ -82,12 +82,13 @@ def _simulation(
     console: Console,
 ) -> Simulation:
     from common.study_file import load_study
+    from simulations.bundled import hospitals_for
     from simulations.engines import InProcess, Ray
     from simulations.simulate import Simulation
     from simulations.sites import find_sites
 
     loaded = load_study(path, overrides)
-    folder = hospitals if hospitals is not None else _generated(path, console)
+    folder = hospitals if hospitals is not None else hospitals_for(path, console.note)
     return Simulation(
         study=loaded,
         hospitals=find_sites(folder),
@@ -96,30 +97,6 @@ def _simulation(
         engine_name=engine,
         seed=None,
     )
-
-
-def _generated(path: Path, console: Console) -> Path:
-    """Return the folder of a bundled study's hospitals, generated if need be."""
-    from common.errors import StudyError
-    from simulations.bundled import recipe_for
-    from simulations.hospitals import create
-
-    recipe = recipe_for(path)
-    if recipe is None:
-        raise StudyError(
-            "The study does not say on which hospitals to run.",
-            where=str(path),
-            fix="Add --hospitals DIR, a folder with one folder a hospital and a site.toml in each.",
-        )
-    console.note(f"Hospitals: {recipe.sites} × {recipe.patients} patients in {recipe.folder}")
-    create(
-        recipe.folder,
-        sites=recipe.sites,
-        patients=recipe.patients,
-        seed=recipe.seed,
-        archives=[recipe.archive],
-    )
-    return recipe.folder
 
 
 def _run(job: Simulation, seed: int | None, resume: bool, console: Console) -> None:

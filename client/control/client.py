@@ -85,7 +85,7 @@ def stopped(where: str) -> MachineError:
     return MachineError(
         "The site's service is not running.",
         where=where,
-        fix="Start it with 'consilium site start'; its log says why it ended.",
+        fix="Start it with 'consilium site start', and wait for 'agent is ready'; its log says why it ended.",
     )
 
 

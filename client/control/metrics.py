@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, MetricsHandler
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -14,6 +15,7 @@ from client.control.monitor import Monitor
 from client.control.running import BudgetLine
 from client.service.state import Doing, ServiceState, Snapshot
 from common.errors import ConsiliumError, MachineError
+from common.page_server import PageServer
 
 _PREFIX = "consilium_site_"
 
@@ -73,7 +75,11 @@ class MetricsPage:
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        self._server, self._thread = start_http_server(port, host, registry)
+        self._server = PageServer((host, port), MetricsHandler.factory(registry))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True
+        )
+        self._thread.start()
         self.address = f"{host}:{self._server.server_port}"
 
     def close(self) -> None:

@@ -92,6 +92,39 @@ class StudyBudget:
         return charge.fingerprint == self.fingerprint and split_group(charge.group)[0] == self.role
 
 
+@dataclass(frozen=True)
+class StudyReleases:
+    """How often one study lets out what has no ε: each release of exact figures about the same patients says more.
+
+    Attributes:
+        fingerprint: of the study.
+        role: "train" or "test": whose patients the releases are about.
+        planned: how many the study has.
+    """
+
+    fingerprint: str
+    role: str
+    planned: int
+
+    def check(self, charges: Iterable[Charge], asked: Charge) -> None:
+        """Refuse what goes beyond the plan.
+
+        Raises:
+            BudgetError: with what the plan allows.
+        """
+        mine = [
+            each
+            for each in charges
+            if each.fingerprint == self.fingerprint and split_group(each.group)[0] == self.role
+        ]
+        if sum(each.event.steps for each in [*mine, asked]) > self.planned:
+            raise BudgetError(
+                f"The study was planned to let this out {self.planned} times, and has.",
+                where=f"study '{asked.study}', round {asked.round}",
+                fix="It asks for more than was approved. See `consilium audit ledger`; approve a new study if need be.",
+            )
+
+
 class Part(Protocol):
     """One of several limits."""
 

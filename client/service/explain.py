@@ -82,7 +82,7 @@ def _patients(studies: Studies, study: Study) -> Iterator[str]:
     yield f"Data set '{name}' ({dataset.kind}): {dataset.declared_patients:,} patients declared; {whose} pays."
     status = SiteStatus.read(studies.folder.states / study.fingerprint)
     if status is None:
-        yield "The patients are counted when the data are first read; 'consilium site doctor' tries that."
+        yield "The patients are counted when the data are first read, for the first round."
         return
     yield (
         f"Counted: {status.patients:,} patients, {status.train_patients:,} to train on and {status.test_patients:,} "

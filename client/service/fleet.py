@@ -61,26 +61,49 @@ def watched_client(contacts: ContactLog, node_file: Path) -> type[Any]:
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self._doubtful: set[tuple[str, str]] = set()
+            self._missed = False
 
         def _unary_unary(self, *, path: str, **call: Any) -> Any:
             if path == PULL_MESSAGES:
                 contacts.asks()
+                if self._missed:
+                    self._connect_anew(call["request"].node)
             try:
                 answer = super()._unary_unary(path=path, **call)
             except httpx.TransportError as error:
                 problem = _unreachable(error)
+                asked = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             except httpx.HTTPStatusError as error:
                 problem = self._refusal(path, call, error)
+                asked = True
             else:
                 self._failing_since = None
                 self._settle_doubt(path, call["request"], answer)
                 contacts.reached(node=_note(node_file, path, call["request"], answer))
                 return answer
             contacts.failed(problem)
+            self._missed = self._missed or (asked and path == PULL_MESSAGES)
             if path == PUSH_OBJECT:
                 self._doubtful.add((call["request"].session_id, call["request"].object_id))
             # Flower tries again after this error, as often as needed, and gives up when a text speaks of TLS.
             raise httpx.ConnectError("the coordinator is not in reach") from None
+
+        def _connect_anew(self, node: Any) -> None:
+            """Sign off and on: a message may have been lost with an answer, and the SuperLink hands none out twice.
+
+            The coordinator asks whoever connects anew once more; a site that has answered sends the same bytes.
+            """
+            from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL
+            from flwr.proto.fleet_pb2 import DeactivateNodeRequest
+            from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+
+            with suppress(httpx.HTTPStatusError):  # signed off already
+                self.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
+            beat = SendNodeHeartbeatRequest(
+                node=node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+            )
+            self.SendNodeHeartbeat(beat)
+            self._missed = False
 
         def _settle_doubt(self, path: str, request: Any, answer: Any) -> None:
             """A part of a reply that arrived is refused when it comes again, because its answer was lost on the way."""

@@ -1,9 +1,11 @@
-"""How a SuperNode tells its agent when it last reached the coordinator, and who may ask it."""
+"""Where a SuperNode serves its agent, how it tells when it last reached the coordinator, and who may ask it."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 LINK_PATH, BEGIN_PATH = "/v1/consilium/link", "/v1/consilium/begin"
 LINK_HEADER = "X-Consilium-Auth"
+EVERYWHERE = "0.0.0.0"
 
 
 @dataclass(frozen=True)
@@ -86,3 +89,25 @@ def link_key(secret: bytes, path: str = LINK_PATH) -> str:
 def may_ask(secret: bytes, shown: str | None, path: str = LINK_PATH) -> bool:
     """Return whether somebody who asks for a page knows the secret."""
     return hmac.compare_digest(link_key(secret, path).encode(), (shown or "").encode())
+
+
+def is_here(host: str) -> bool:
+    """Return whether a host is this machine's loopback."""
+    return host.strip("[]") in ("localhost", "::1") or host.startswith("127.")
+
+
+def listening_host(host: str) -> str:
+    """Return the address on which a SuperNode serves its agent, who calls it by `host`.
+
+    An address of this machine is served alone: the other side of a DMZ then finds no open port. A name, or an address
+    that somebody else translates, as for containers, tells nothing about this machine's addresses: all are served.
+    """
+    if is_here(host):
+        return "127.0.0.1"
+    try:
+        address = str(ipaddress.IPv4Address(host))
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+    except (ValueError, OSError):
+        return EVERYWHERE
+    return address

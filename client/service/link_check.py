@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from client.service.link import LINK_HEADER, LINK_PATH, link_key
+from client.service.link import EVERYWHERE, LINK_HEADER, LINK_PATH, link_key, listening_host
 from client.site import Connection, load_site
 from client.site_folder import SiteFolder
 from common.errors import ConsiliumError
@@ -59,15 +59,16 @@ def main() -> int:
 
 
 def _ask(connection: Connection, secret: bytes) -> dict[str, Any]:
-    """Ask on the loopback, where every SuperNode of this machine listens, whatever name the agent calls it by."""
-    port = int(connection.runtime.rpartition(":")[2])
+    """Ask where the SuperNode of this machine listens, whatever name the agent calls it by."""
+    name, _, port = connection.runtime.rpartition(":")
+    host = listening_host(name).replace(EVERYWHERE, "127.0.0.1")
     made: http.client.HTTPConnection
     if connection.runtime_certificates is None:
-        made = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+        made = http.client.HTTPConnection(host, int(port), timeout=_SECONDS)
     else:
         context = ssl.create_default_context(cafile=str(connection.runtime_certificates))
         context.check_hostname = False
-        made = http.client.HTTPSConnection("127.0.0.1", port, timeout=_SECONDS, context=context)
+        made = http.client.HTTPSConnection(host, int(port), timeout=_SECONDS, context=context)
     try:
         made.request("GET", LINK_PATH, headers={LINK_HEADER: link_key(secret)})
         answer = made.getresponse()

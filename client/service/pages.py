@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from client.service.link import BEGIN_PATH, LINK_HEADER, LINK_PATH, ContactLog, may_ask
+from client.service.remainders import left_behind
 
 _ANSWER_FIRST = 0.1
 """Seconds in which the answer still gets out."""
@@ -57,11 +58,3 @@ def with_pages(
         return app
 
     return create_app
-
-
-def left_behind(state: Any) -> bool:
-    """Return whether an agent has taken a task, or brought back a part of a reply, that nobody has finished."""
-    with state.lock_task_store:
-        taken = bool(state.task_token_store)
-    with state.lock_msg_store:
-        return taken or any(entry.is_retrieved for entry in state.msg_store.values())

@@ -6,6 +6,7 @@ Flower's own code does the transport, TLS and the node's authentication. What is
 - It tries again where the stock one ends, or drops a reply: an unknown key, a TLS fault, an error of the server.
 - It ends when one of its threads died, where the stock one lives on without heartbeats; it is then started again.
 - After a crash it signs the old node off; stock, a new one is refused for a minute.
+- It forgets the message of a run that ended while it was fetched; stock, its task would keep the agent for ever.
 - It tells the agent when it last reached the coordinator, and begins anew with a new agent (`client.service.pages`).
 
 With the executor, this is the only module of a hospital that touches Flower's internals; `broken_by_flower` names what
@@ -26,8 +27,9 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from client.service.fleet import watched_client
-from client.service.link import ContactLog
+from client.service.link import ContactLog, is_here, listening_host
 from client.service.pages import with_pages
+from client.service.remainders import tidying
 from client.setup.tls import SiteTls
 from client.site import Connection, load_site
 from client.site_folder import SiteFolder
@@ -79,7 +81,9 @@ def broken_by_flower() -> list[str]:
             getattr(modules.connection, "FleetHttpClient", None), "_unary_unary"
         ),
         "the API is made of a state_factory": "state_factory=state_factory" in arguments,
-        "its state keeps the tokens of tasks, and messages": _keeps_tasks(modules.state),
+        "its state keeps tasks, their tokens, and messages": _keeps_tasks(modules.state),
+        "messages are fetched by _pull_and_store_message": "run_id = _pull_and_store_message("
+        in loop,
         "pauses grow to MAX_RETRY_DELAY": hasattr(modules.retry, "MAX_RETRY_DELAY"),
         **{f"it takes {each}": f'"{each}"' in arguments for each in ("--host", "--superlink")},
     }
@@ -88,7 +92,7 @@ def broken_by_flower() -> list[str]:
 
 def _keeps_tasks(state: Any) -> bool:
     made = state.InMemoryNodeState(None)
-    return hasattr(made, "task_token_store") and hasattr(made, "msg_store")
+    return all(hasattr(made, f"{each}_store") for each in ("task", "task_token", "msg"))
 
 
 def _modules() -> SimpleNamespace:
@@ -123,15 +127,11 @@ def arguments_of(connection: Connection, folder: SiteFolder) -> list[str]:
     chosen += ["--ssl-certfile", str(tls.runtime.certificate)]
     chosen += ["--ssl-keyfile", str(tls.runtime.key)]
     chosen += ["--ssl-ca-certfile", str(connection.runtime_certificates)]
-    return [*chosen, "--host", "127.0.0.1" if _is_here(host) else "0.0.0.0"]
-
-
-def _is_here(host: str) -> bool:
-    return host.strip("[]") in ("localhost", "::1") or host.startswith("127.")
+    return [*chosen, "--host", listening_host(host)]
 
 
 def _only_here(host: str, folder: SiteFolder) -> None:
-    if not _is_here(host):
+    if not is_here(host):
         raise StudyError(
             "The runtime API would send patients' gradients over the network in the clear.",
             where=f"{folder.path}/site.toml, [connection] runtime",
@@ -185,6 +185,7 @@ def _prepare(contacts: ContactLog, secret: bytes, node_file: Path, idle: float) 
     modules.loop.pull_objects = partial(
         modules.loop.pull_objects, initial_backoff=_FIRST_PULL_PAUSE
     )
+    modules.loop._pull_and_store_message = tidying(modules.loop._pull_and_store_message)
     modules.retry.MAX_RETRY_DELAY = _LONGEST_RETRY
     modules.connection.FleetHttpClient = watched_client(contacts, node_file)
     modules.api.create_app = with_pages(modules.api.create_app, contacts, secret, _begin_anew)

@@ -69,9 +69,13 @@ class Worker(threading.Thread):
                 pause = self._poll
             except Unreachable as error:
                 worked, pause = False, min(SLOWEST_RETRY, 2 * pause)
+                self._begun = (
+                    False  # the call that was cut off may have left a task, or half a reply
+                )
                 self._note(problem=str(error))
             except Exception as error:  # one connection's fault must not end the service
                 worked, pause = False, min(SLOWEST_RETRY, 2 * pause)
+                self._begun = False
                 log.error("connection '%s': unforeseen %s", self._connection, type(error).__name__)
             if not worked:
                 self._halt.wait(pause)

@@ -29,6 +29,7 @@ class Answers:
         declared_patients: the public, rounded number of patients.
         max_epsilon: limit over everything that the site's patients ever join.
         runtime: host:port between the two halves of the service.
+        patient: the column of a table that names the patient; none: every row is a patient.
     """
 
     name: str | None = None
@@ -41,6 +42,7 @@ class Answers:
     declared_patients: int | None = None
     max_epsilon: float | None = None
     runtime: str = "127.0.0.1:9095"
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ _QUESTIONS = (
     _Question("data_kind", f"Kind of data ({', '.join(KINDS)})", str),
     _Question("data_path", "File or folder with the data", str),
     _Question("labels", "Table with the labels", str, None, lambda a: a.data_kind == "dicom"),
+    _Question("patient", "Column that names the patient (empty: every row is a patient)", str, "",
+              lambda answers: answers.data_kind == "table"),
     _Question("declared_patients", "Patients, rounded (this number becomes public)", int),
     _Question("max_epsilon", "Privacy budget ε over all studies together", float, 1.0),
 )  # fmt: skip
@@ -77,14 +81,27 @@ def complete(given: Answers, *, ask: bool) -> Answers:
     """
     for question in _QUESTIONS:
         if getattr(given, question.key) is None and question.asked(given):
-            answer = _asked(question) if ask else _default(question)
-            given = replace(given, **{question.key: _typed(question.key, answer)})
-    _check(given)
+            answer = _asked(question) if ask else _typed(question.key, _default(question))
+            given = replace(given, **{question.key: answer})
+    for key in ("data_kind", *_FILES):
+        _check(key, getattr(given, key))
     return given
 
 
 def _asked(question: _Question) -> Any:
-    return typer.prompt(question.text, default=question.default, type=question.kind)
+    """Ask until the answer can be used: a wrong path must not cost the answers before it."""
+    while True:
+        shown = question.default != ""
+        text = typer.prompt(
+            question.text, default=question.default, type=question.kind, show_default=shown
+        )
+        answer = _typed(question.key, text)
+        try:
+            _check(question.key, answer)
+        except StudyError as error:
+            typer.secho(f"{error.what} {error.fix}", fg="red", err=True)
+        else:
+            return answer
 
 
 def _default(question: _Question) -> Any:
@@ -109,16 +126,17 @@ def _typed(key: str, answer: Any) -> Any:
     return Path(answer).expanduser() if answer else None
 
 
-def _check(answers: Answers) -> None:
-    if answers.data_kind not in KINDS:
+_FILES = ("certificates", "data_path", "labels")
+
+
+def _check(key: str, answer: Any) -> None:
+    if key == "data_kind" and answer not in KINDS:
         raise StudyError(
-            f"There is no kind of data '{answers.data_kind}'.",
+            f"There is no kind of data '{answer}'.",
             where="--data-kind",
             fix=f"Give one of: {', '.join(KINDS)}.",
         )
-    for key in ("certificates", "data_path", "labels"):
-        path = getattr(answers, key)
-        if path is not None and not path.exists():
-            raise StudyError(
-                f"There is no file or folder '{path}'.", where=_flag(key), fix="Check its path."
-            )
+    if key in _FILES and answer is not None and not answer.exists():
+        raise StudyError(
+            f"There is no file or folder '{answer}'.", where=_flag(key), fix="Check its path."
+        )

@@ -19,6 +19,10 @@ def init(
     data_path: Annotated[Path | None, typer.Option(help="The file or folder.")] = None,
     data_name: Annotated[str, typer.Option(help="What studies call the data set.")] = "default",
     labels: Annotated[Path | None, typer.Option(help="Table of labels, for dicom.")] = None,
+    patient: Annotated[
+        str | None,
+        typer.Option(help="Column that names the patient; without it every row is a patient."),
+    ] = None,
     declared_patients: Annotated[
         int | None, typer.Option(help="Public, rounded number of patients.")
     ] = None,
@@ -50,6 +54,7 @@ def init(
         data_path=data_path,
         data_name=data_name,
         labels=labels,
+        patient=patient,
         declared_patients=declared_patients,
         max_epsilon=max_epsilon,
         runtime=runtime,

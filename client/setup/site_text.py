@@ -22,7 +22,7 @@ name = {name}
 [data.{data_name}]
 kind = {data_kind}
 path = {data_path}
-{labels}# The number of patients that everybody may know: round it. Studies weight and divide by it.
+{labels}{patient}# The number of patients that everybody may know: round it. Studies weight and divide by it.
 declared_patients = {declared_patients}
 
 # Limits that no study and no coordinator can change.
@@ -79,11 +79,16 @@ def site_text(answers: Answers, *, split: bool) -> str:
         if key in ("name", "data_kind", "data_path", "declared_patients", "max_epsilon")
     }
     labels = "" if answers.labels is None else f"labels = {_toml(str(answers.labels.resolve()))}\n"
+    patient = "" if not answers.patient else f"patient = {_toml(answers.patient)}\n"
     if answers.data_path is not None:
         values["data_path"] = _toml(str(answers.data_path.resolve()))
     connection = _connection(answers, split) if answers.server else _NO_CONNECTION
     return _TEXT.format(
-        **values, data_name=_key(answers.data_name), labels=labels, connection=connection
+        **values,
+        data_name=_key(answers.data_name),
+        labels=labels,
+        patient=patient,
+        connection=connection,
     )
 
 

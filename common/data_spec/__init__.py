@@ -14,12 +14,29 @@ from pydantic import Field
 
 from common.data_spec.base import Scalar
 from common.data_spec.images import ArraySpec, ImageSpec
+from common.data_spec.quantities import Quantity
+from common.data_spec.records import RecordSpec, Variable
 from common.data_spec.series import SeriesSpec
+from common.data_spec.signals import SignalSpec
 from common.data_spec.tables import Feature, TableSpec
+from common.data_spec.targets import ClassedSpec
 
-__all__ = ["ArraySpec", "DataSpec", "Feature", "ImageSpec", "Scalar", "SeriesSpec", "TableSpec"]
+__all__ = [
+    "ArraySpec",
+    "ClassedSpec",
+    "DataSpec",
+    "Feature",
+    "ImageSpec",
+    "Quantity",
+    "RecordSpec",
+    "Scalar",
+    "SeriesSpec",
+    "SignalSpec",
+    "TableSpec",
+    "Variable",
+]
 
 DataSpec = Annotated[
-    ImageSpec | ArraySpec | TableSpec | SeriesSpec,
+    ImageSpec | ArraySpec | TableSpec | SeriesSpec | SignalSpec | RecordSpec,
     Field(discriminator="kind"),
 ]

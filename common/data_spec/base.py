@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from common.data_spec.steps import Shape, Step, shape_after
+from common.later import LATER
 
 Scalar = bool | int | float | str
 
@@ -16,6 +19,7 @@ class Spec(BaseModel):
         test_fraction: probability that a patient is held out; drawn for each patient on its own.
         max_samples_per_patient: keep at most so many samples of a patient, evenly spread; none:
             all.
+        steps: what is done to every sample, in order, before the model sees it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -23,6 +27,24 @@ class Spec(BaseModel):
     dataset: str | None = None
     test_fraction: float = Field(default=0.25, ge=0.0, lt=1.0)
     max_samples_per_patient: int | None = Field(default=None, ge=1)
+    steps: tuple[Step, ...] = Field(default=(), max_length=16, json_schema_extra=LATER)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Spec:
+        """Refuse steps that do not fit the data or each other."""
+        if self.steps:
+            _ = self.model_shape
+        return self
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample as it is read; each kind has its own."""
+        raise NotImplementedError
+
+    @property
+    def model_shape(self) -> Shape:
+        """Shape of one sample as the model sees it: after the steps."""
+        return shape_after(self.steps, str(getattr(self, "kind", "")), self.input_shape)
 
 
 class SizedSpec(Spec):

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from common.data_spec.base import Spec
+from common.data_spec.quantities import check_valid_range
+from common.later import LATER
 
 
 class SeriesSpec(Spec):
@@ -25,6 +27,8 @@ class SeriesSpec(Spec):
         maximum: value that maps to 1.
         valid_minimum: a reading below it is impossible and counts as missing; none: no limit.
         valid_maximum: a reading above it counts as missing; none: no limit.
+        valid_change_per_minute: a reading that lies further from the last possible one than this allows
+            for the time between them is impossible; none: no limit.
         max_gap_minutes: readings at most so far apart are joined by a straight line; longer gaps
             end a window.
         stride_minutes: distance between the starts of two windows of a patient.
@@ -41,6 +45,7 @@ class SeriesSpec(Spec):
     maximum: float
     valid_minimum: float | None = None
     valid_maximum: float | None = None
+    valid_change_per_minute: float | None = Field(default=None, gt=0.0, json_schema_extra=LATER)
     max_gap_minutes: float = Field(default=30.0, ge=0.0)
     stride_minutes: float = Field(default=30.0, gt=0.0)
 
@@ -49,9 +54,7 @@ class SeriesSpec(Spec):
         """Refuse empty ranges and durations off the grid."""
         if self.minimum >= self.maximum:
             raise ValueError("minimum must be less than maximum")
-        low, high = self.valid_minimum, self.valid_maximum
-        if low is not None and high is not None and low >= high:
-            raise ValueError("valid_minimum must be less than valid_maximum")
+        check_valid_range(self.valid_minimum, self.valid_maximum)
         named = [("history_minutes", self.history_minutes), ("stride_minutes", self.stride_minutes)]
         named += [("horizons_minutes", horizon) for horizon in self.horizons_minutes]
         for name, minutes in named:
@@ -64,7 +67,7 @@ class SeriesSpec(Spec):
             raise ValueError("horizons_minutes lists a horizon twice")
         return self
 
-    def steps(self, minutes: float) -> int:
+    def in_steps(self, minutes: float) -> int:
         """How many grid steps a duration has."""
         return round(minutes / self.step_minutes)
 
@@ -76,4 +79,4 @@ class SeriesSpec(Spec):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample: (T, 1)."""
-        return (self.steps(self.history_minutes), 1)
+        return (self.in_steps(self.history_minutes), 1)

@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common.data_spec.base import Scalar, Spec
+from common.data_spec.base import Scalar
+from common.data_spec.quantities import check_names, check_valid_range
+from common.data_spec.targets import ClassedSpec
+from common.later import LATER
 
 
 class Feature(BaseModel):
@@ -15,7 +18,8 @@ class Feature(BaseModel):
     A `number` is clipped to [minimum, maximum] and scaled to [-1, 1]; a `flag` is -1 or 1; a
     `category` is one-hot (1, and -1 elsewhere; a value outside `categories` is all -1). A missing
     value becomes `fill` (public; in the column's own units, 0 or 1 for a flag, a category's name),
-    or the neutral 0 when there is none.
+    or the neutral 0 when there is none. A number outside [valid_minimum, valid_maximum] is impossible
+    and counts as missing.
 
     Attributes:
         name: the study's name of the column; a site maps it to its own in site.toml.
@@ -26,6 +30,9 @@ class Feature(BaseModel):
         fill: public value used where the site has none.
         missing_indicator: add one input that is 1 where the value was missing, else -1.
         required: leave out (quarantine) a row that has no value here.
+        unit: a number's unit; a site that says it has another one is converted, or refused.
+        valid_minimum: a number below it is impossible; none: no limit.
+        valid_maximum: a number above it is impossible; none: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,14 +45,19 @@ class Feature(BaseModel):
     fill: Scalar | None = None
     missing_indicator: bool = False
     required: bool = False
+    unit: str = Field(default="", max_length=16, json_schema_extra=LATER)
+    valid_minimum: float | None = Field(default=None, json_schema_extra=LATER)
+    valid_maximum: float | None = Field(default=None, json_schema_extra=LATER)
 
     @model_validator(mode="after")
     def _complete(self) -> Feature:
         """Refuse a feature whose type lacks what it needs."""
         if self.type == "number":
             self._check_number()
-        elif self.minimum is not None or self.maximum is not None:
-            raise ValueError(f"feature {self.name!r}: only a number has minimum and maximum")
+        elif self.unit or self._limits != (None, None, None, None):
+            raise ValueError(
+                f"feature {self.name!r}: only a number has a unit, minimum and maximum"
+            )
         if (self.type == "category") != bool(self.categories):
             raise ValueError(f"feature {self.name!r}: categories belong to type 'category' alone")
         if self.type == "flag" and self.fill is not None and self.fill not in (0, 1):
@@ -58,6 +70,11 @@ class Feature(BaseModel):
             raise ValueError(f"feature {self.name!r}: a number needs minimum < maximum (public)")
         if self.fill is not None and isinstance(self.fill, str):
             raise ValueError(f"feature {self.name!r}: the fill of a number is a number")
+        check_valid_range(self.valid_minimum, self.valid_maximum)
+
+    @property
+    def _limits(self) -> tuple[float | None, ...]:
+        return (self.minimum, self.maximum, self.valid_minimum, self.valid_maximum)
 
     def _check_fill(self) -> None:
         known = [str(value) for value in self.categories or ()]
@@ -72,49 +89,24 @@ class Feature(BaseModel):
         return len(self.categories or (None,)) + self.missing_indicator
 
 
-class TableSpec(Spec):
+class TableSpec(ClassedSpec):
     """Rows of a table, shape (F,).
-
-    The target's values are mapped either by `positive` (two classes: the others, then these; with
-    `negative` given, a value in neither list is an error) or by `classes` (class name → its values,
-    in class order).
 
     Attributes:
         features: the input columns, in order.
-        target: the study's name of the target column.
-        positive: target values of class 1.
-        negative: target values of class 0; none: all the others.
-        classes: values of each class.
     """
 
     kind: Literal["table"]
     features: tuple[Feature, ...] = Field(min_length=1)
-    target: str = Field(min_length=1)
-    positive: tuple[Scalar, ...] | None = None
-    negative: tuple[Scalar, ...] | None = None
-    classes: dict[str, tuple[Scalar, ...]] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> TableSpec:
-        """Refuse repeated features and a target that is mapped twice, or not at all."""
+        """Refuse repeated features and a target among them."""
         names = [feature.name for feature in self.features]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"feature {repeated[0]!r} is listed twice")
+        check_names("feature", names)
         if self.target in names:
             raise ValueError(f"target {self.target!r} is also a feature")
-        if (self.positive is None) == (self.classes is None):
-            raise ValueError("give either positive = [...] or classes = {name = [...]}")
-        if self.negative is not None and self.positive is None:
-            raise ValueError("negative goes with positive")
-        self._check_disjoint()
         return self
-
-    def _check_disjoint(self) -> None:
-        groups = self.classes or {"positive": self.positive or (), "negative": self.negative or ()}
-        values = [str(value) for group in groups.values() for value in group]
-        if len(set(values)) != len(values):
-            raise ValueError("a target value belongs to two classes")
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -28,5 +28,5 @@ def build_model(study: Study, outputs: int) -> nn.Module:
     options = plugins.parse_options(family.Options, study.model.options, where="[model]")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(study.study.seed)
-        network: nn.Module = family.build(options, tuple(study.data.input_shape), outputs)
+        network: nn.Module = family.build(options, tuple(study.data.model_shape), outputs)
     return network

@@ -30,7 +30,7 @@ def init(
     key: KeyOption = None,
     listen: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="What the proxy binds.  [default: every interface]"),
+        typer.Option(metavar="HOST:PORT", help="What the proxy binds; otherwise every interface."),
     ] = None,
     internal_port: Annotated[
         int, typer.Option(help="Port of the SuperLink on this machine's loopback.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from common.errors import ConsiliumError
+from common.supervise import pause_limit
 from server.deployment.folder import CoordinatorFolder
 from server.deployment.locks import held
 from server.deployment.pulse import EVERY, Pulse
@@ -99,7 +100,7 @@ class Keeper:
         if attempts.made >= len(PAUSES):
             self._give_up(run)
         elif time.monotonic() >= attempts.after:
-            attempts.after = time.monotonic() + PAUSES[attempts.made]
+            attempts.after = time.monotonic() + min(PAUSES[attempts.made], pause_limit())
             attempts.made += 1
             resume(self._folder, run.name, dead=run.standing is Standing.RUNNING)
             self._say(f"run {run.name} was interrupted in round {run.round}; it is resumed")

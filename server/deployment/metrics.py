@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from common.certificates import describe
 from common.errors import MachineError
+from common.page_server import PageServer
 from common.supervise import Supervisor
 from server.deployment.flower_records import ONLINE
 from server.deployment.folder import CoordinatorFolder
@@ -113,14 +114,13 @@ def serve(address: tuple[str, int], metrics: Metrics) -> Iterator[None]:
             self.wfile.write(body)
 
     try:
-        server = ThreadingHTTPServer(address, Page)
+        server = PageServer(address, Page)
     except OSError as error:
         raise MachineError(
             f"The metrics page cannot be served: {error.strerror}.",
             where=":".join(map(str, address)),
             fix="Choose another --metrics address.",
         ) from None
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
     try:
         yield

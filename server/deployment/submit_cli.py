@@ -12,7 +12,7 @@ def submit(
     study: Annotated[str, typer.Argument(help="The study file, or a bundled study's name.")],
     coordinator: Annotated[Path, typer.Argument(help="The coordinator's folder.")],
     run: Annotated[
-        str | None, typer.Option(help="The run's name.  [default: that of the study]")
+        str | None, typer.Option(help="The run's name; otherwise that of the study.")
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a key.")

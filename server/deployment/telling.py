@@ -33,7 +33,8 @@ def _ready(event: Event) -> str:
 
 
 def _round(event: Event) -> str:
-    return f"round {event.get('round')}: asked {_names(event.get('sites'))}"
+    last = " for the final evaluation" if event.get("last") else ""
+    return f"round {event.get('round')}: asked {_names(event.get('sites'))}{last}"
 
 
 def _site(event: Event) -> str:

@@ -40,9 +40,7 @@ def attack(
     ] = 2000,
     seed: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Repeat the attack.  [default: the operating system's randomness]"
-        ),
+        typer.Option(min=0, help="Repeat the attack; otherwise the operating system's randomness."),
     ] = None,
     as_json: AsJson = False,
     html: Html = None,

@@ -13,10 +13,15 @@ def rehearse(
         str, typer.Argument(help="A bundled study's name, or the path of a study file.")
     ],
     hospitals: Annotated[
-        Path, typer.Option("--hospitals", "--sites", help="Folder with one folder a hospital.")
-    ],
+        Path | None,
+        typer.Option(
+            "--hospitals",
+            "--sites",
+            help="Folder with one folder a hospital; bundled studies generate theirs.",
+        ),
+    ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the rehearsal.  [default: rehearsals/STUDY]")
+        Path | None, typer.Option(help="Folder of the rehearsal; otherwise rehearsals/STUDY.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -25,7 +30,7 @@ def rehearse(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of sampling and noise.  [default: the study's]")
+        int | None, typer.Option(min=0, help="Of sampling and noise; otherwise the study's.")
     ] = None,
     minutes: Annotated[float, typer.Option(help="Give up after so long.")] = 60.0,
 ) -> None:
@@ -36,14 +41,17 @@ def rehearse(
     """
     from common.studies import study_path
     from common.study_file import load_study
+    from simulations.bundled import hospitals_for
     from simulations.rehearsal.federation import rehearsed
     from simulations.sites import find_sites
 
-    loaded = load_study(study_path(study), overrides or [])
+    path = study_path(study)
+    loaded = load_study(path, overrides or [])
+    originals = find_sites(hospitals if hospitals is not None else hospitals_for(path, typer.echo))
     folder = (run or Path("rehearsals") / loaded.name).absolute()
     chosen = loaded.study.seed if seed is None else seed
     typer.echo("Starting a coordinator and the hospitals …")
-    with rehearsed(folder, find_sites(hospitals), seed=chosen) as federation:
+    with rehearsed(folder, originals, seed=chosen) as federation:
         file = federation.approve(loaded)
         started = federation.coordinator.submit(file, loaded.name)
         federation.follow(started, 60 * minutes, _show)

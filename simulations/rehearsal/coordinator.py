@@ -19,23 +19,31 @@ class Coordinator:
 
     Attributes:
         folder: as `consilium server init` made it.
-        port: where hospitals reach it, on 127.0.0.1.
+        port: where hospitals reach it.
         service: `consilium server start`.
+        host: of this machine, as hospitals call it.
     """
 
     folder: Path
     port: int
     service: Service
+    host: str = "127.0.0.1"
 
     @classmethod
-    def make(cls, folder: Path, name: str = "rehearsal") -> Coordinator:
+    def make(cls, folder: Path, name: str = "rehearsal", *, host: str = "127.0.0.1") -> Coordinator:
         """Make a coordinator in a new folder."""
         port, internal = free_ports(2)
         call(
-            *("server", "init", folder, "--name", name, "--address", f"127.0.0.1:{port}", "--yes"),
+            *("server", "init", folder, "--name", name, "--address", f"{host}:{port}", "--yes"),
             *("--internal-port", internal),
         )
-        return cls(folder, port, Service(["server", "start", folder], folder / "service.log"))
+        service = Service(["server", "start", folder], folder / "service.log")
+        return cls(folder, port, service, host)
+
+    @property
+    def address(self) -> str:
+        """What hospitals call."""
+        return f"{self.host}:{self.port}"
 
     @property
     def certificates(self) -> Path:

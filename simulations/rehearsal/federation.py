@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from simulations.rehearsal.hospital import Hospital
 from simulations.rehearsal.processes import wait_until
 
 ONLINE_SECONDS = 120.0
+NOBODYS: Mapping[str, Mapping[str, str]] = {}
 
 
 @dataclass
@@ -37,17 +38,26 @@ class Federation:
     hospitals: dict[str, Hospital]
 
     @classmethod
-    def make(cls, folder: Path, originals: Sequence[Path], *, seed: int) -> Federation:
+    def make(
+        cls,
+        folder: Path,
+        originals: Sequence[Path],
+        *,
+        seed: int,
+        environments: Mapping[str, Mapping[str, str]] = NOBODYS,
+    ) -> Federation:
         """Make a coordinator and a site of each folder of data.
 
         Args:
             folder: where all of it goes; must not exist, or be empty.
             originals: folders with a site.toml.
             seed: of sampling and noise.
+            environments: further variables of "coordinator", or of a hospital by the name of its folder.
         """
         coordinator = Coordinator.make(folder / "coordinator")
-        coordinator.start()
+        coordinator.service.environment = environments.get("coordinator", {})
         try:
+            coordinator.start()
             joined = [
                 Hospital.join(path, folder / "hospitals" / path.name, coordinator, seed=seed)
                 for path in originals
@@ -55,6 +65,8 @@ class Federation:
         except BaseException:
             coordinator.stop()
             raise
+        for hospital in joined:
+            hospital.service.environment = environments.get(hospital.folder.path.name, {})
         return cls(folder, coordinator, {each.name: each for each in joined})
 
     def start(self) -> None:
@@ -129,7 +141,13 @@ def state_of(run: RunFolder) -> dict[str, Any]:
 
 
 @contextmanager
-def rehearsed(folder: Path, originals: Sequence[Path], *, seed: int) -> Iterator[Federation]:
+def rehearsed(
+    folder: Path,
+    originals: Sequence[Path],
+    *,
+    seed: int,
+    environments: Mapping[str, Mapping[str, str]] = NOBODYS,
+) -> Iterator[Federation]:
     """Set up and start a federation; stop it at the end, whatever happens."""
     if folder.exists() and any(folder.iterdir()):
         raise RunError(
@@ -138,7 +156,7 @@ def rehearsed(folder: Path, originals: Sequence[Path], *, seed: int) -> Iterator
             fix="Choose another with --run, or remove it.",
         )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    federation = Federation.make(folder, originals, seed=seed)
+    federation = Federation.make(folder, originals, seed=seed, environments=environments)
     try:
         federation.start()
         yield federation

@@ -33,6 +33,7 @@ from common.errors import (
     TamperedError,
 )
 from common.privacy.events import GaussianEvent, UnprotectedEvent
+from common.privacy.plan import evaluated_rounds
 from common.study import Study
 from common.tasks.base import Tally
 
@@ -301,6 +302,27 @@ def test_a_coordinator_gets_no_more_than_the_plan(make_agent: Make, ask: Ask) ->
     with pytest.raises(BudgetError, match="planned"):
         agent.handle(moved)
     assert len(charges(agent)) == 2
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_what_has_no_epsilon_leaves_no_more_often_than_planned(
+    make_agent: Make, make_study: MakeStudy, ask: Ask, train: bool
+) -> None:
+    """Exact figures of ever other weights would tell ever more about the same patients."""
+    free = make_study(privacy={"enabled": False})
+    agent = make_agent(free, allow_non_private=True, statistics="exact")
+
+    def moved(number: int) -> Any:
+        weights = np.full(agent.space.layout.size, number / 1e6, np.float32)
+        return ask(agent, 1, weights=weights, train=train, evaluate=not train)
+
+    planned = free.federation.rounds if train else len(evaluated_rounds(free))
+    for number in range(planned):
+        agent.handle(moved(number))
+    with pytest.raises(BudgetError, match=f"{planned} times"):
+        agent.handle(moved(planned))
+    assert len(charges(agent)) == planned
+    agent.handle(moved(planned - 1))  # the same bytes again
 
 
 def test_a_round_that_overruns_the_budget_is_a_hard_stop(make_agent: Make, ask: Ask) -> None:

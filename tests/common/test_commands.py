@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -22,12 +22,14 @@ POINTS = {
 }
 
 
-def command(word: str = "hello") -> None:
+def command(
+    word: str = "hello", at: Annotated[str, typer.Argument(help="Whom to say it to.")] = ""
+) -> None:
     """Say a word.
 
     And more.
     """
-    typer.echo(word)
+    typer.echo(word + at)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,10 @@ def test_help_lists_all_with_a_line_each() -> None:
 
 def test_a_function_is_a_command() -> None:
     assert invoke("good", "--word", "well").stdout == "well\n"
+
+
+def test_help_tells_what_an_argument_is() -> None:
+    assert "Whom to say it to." in invoke("good", "--help").stdout
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])

@@ -14,6 +14,7 @@ import pytest
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from client.data.cohort import Cohort
+from client.data.dicom import dcmtk
 from client.data.dicom.header import Unusable
 from client.data.dicom.index import index
 from client.data.dicom.pixels import rescaled
@@ -305,7 +306,7 @@ def test_malformed_and_encoded_files_of_the_world(shared: Path, tmp_path: Path) 
         read_all(path)
     encodings = sorted((shared / "dicom" / "transfer_syntaxes").iterdir())
     assert len(encodings) == 16
-    assert sum(read_all(path) for path in encodings) == 13
+    assert sum(read_all(path) for path in encodings) == (16 if dcmtk.installed() else 13)
 
 
 def test_a_real_chest_ct(build: Build, shared: Path, tmp_path: Path) -> None:

@@ -308,3 +308,33 @@ def test_the_unit_names_the_site(site: Site) -> None:
     text = unit_text(site, "agent")
     assert f'site start "{site.folder}" --only agent' in text
     assert "SuccessExitStatus" in text or "KillMode=mixed" in text
+
+
+def test_a_part_whose_answer_was_lost_is_not_refused_when_it_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator has it already, and says "not stored"; the other parts would never be sent."""
+    import httpx
+    from flwr.proto.message_pb2 import PushObjectRequest, PushObjectResponse
+    from flwr.supernode.fleet_http_client import FleetHttpClient
+
+    answers: list[Any] = [httpx.ReadError("cut"), PushObjectResponse(), PushObjectResponse()]
+
+    def call(*_: Any, **__: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(FleetHttpClient, "_unary_unary", call)
+    contacts = ContactLog("server", lambda text: None)
+    with watched_client(contacts, tmp_path / "node")("https://127.0.0.1:1") as client:
+
+        def push() -> Any:
+            request = PushObjectRequest(session_id="s", object_id="o")
+            return client._unary_unary(path="/v1/fleet/push-object", request=request)
+
+        with pytest.raises(httpx.ConnectError):
+            push()
+        assert push().stored
+        assert not push().stored

@@ -11,8 +11,9 @@ from flwr.supernode.main import create_app
 from runtime_api import RuntimeApi
 
 from client.service import pages
-from client.service.executor import Runtime, Unreachable
+from client.service.executor import Lost, Runtime, Unreachable
 from client.service.link import BEGIN_PATH, LINK_HEADER, ContactLog, link_key
+from client.service.remainders import tidying
 from client.site import Connection
 
 SECRET = b"shared secret"
@@ -106,3 +107,26 @@ def test_a_stock_supernode_does_not_mind(api: RuntimeApi, runtime: Runtime) -> N
     api.stop()
     with pytest.raises(Unreachable):
         runtime.begin()
+
+
+class TestTidying:
+    """A run that ends while its message is fetched leaves nothing that keeps the agent."""
+
+    def pull(self, api: RuntimeApi, run: int | None) -> None:
+        tidying(lambda **_: run)(state=api.state, object_store=api.state.object_store)
+
+    def test_what_was_given_up_is_dropped(self, api: RuntimeApi, runtime: Runtime) -> None:
+        api.ask(api.new_run(b"bundle"), "train")
+        task = runtime.acquire()
+        assert task is not None
+        api.ask(api.new_run(b"other"), "train")
+        self.pull(api, None)
+        assert runtime.acquire() is None
+        assert not api.state.msg_store
+        with pytest.raises(Lost):
+            task.open()
+
+    def test_what_was_fetched_stays(self, api: RuntimeApi, runtime: Runtime) -> None:
+        api.ask(api.new_run(b"bundle"), "train")
+        self.pull(api, 1)
+        assert runtime.acquire() is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from client.data.config import TableDataset
 from client.setup.answers import Answers, complete
 from client.setup.cli import init
 from client.setup.create import create_site
@@ -90,12 +91,22 @@ def test_two_sites_share_no_secret(tmp_path: Path, flags: list[str]) -> None:
 
 def test_it_asks_for_what_is_missing(tmp_path: Path, flags: list[str]) -> None:
     data = str(tmp_path / "patients.csv")
-    typed = "\n".join(["south", "", "table", data, "250", "", ""])
+    typed = "\n".join(["south", "", "table", data, "case", "250", "", ""])
     run(init, str(tmp_path / "site"), typed=typed)
     site = load_site(tmp_path / "site")
     assert (site.name, dict(site.connections)) == ("south", {})
-    assert site.datasets["default"].declared_patients == 250
+    dataset = site.datasets["default"]
+    assert isinstance(dataset, TableDataset)
+    assert (dataset.declared_patients, dataset.patient) == (250, "case")
     assert site.policy.max_epsilon == 1.0
+
+
+def test_it_asks_again_for_what_cannot_be_used(tmp_path: Path, flags: list[str]) -> None:
+    data = str(tmp_path / "patients.csv")
+    typed = "\n".join(["south", "", "tabel", "table", data + "x", data, "", "250", "", ""])
+    text = run(init, str(tmp_path / "site"), typed=typed)
+    assert text.count("Kind of data") == text.count("File or folder with the data") == 2
+    assert load_site(tmp_path / "site").datasets["default"].path == Path(data)
 
 
 def test_with_yes_it_names_the_missing_flag(tmp_path: Path, flags: list[str]) -> None:
