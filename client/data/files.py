@@ -109,13 +109,17 @@ def unpack(files: Iterator[File], refuse: Refuse = _skip) -> Iterator[File]:
 
 
 def _members(file: File, members: list[zipfile.ZipInfo], refuse: Refuse) -> Iterator[File]:
+    last = ""
     for member in sorted(members, key=lambda info: info.filename):
         parts = member.filename.split("/")
         if member.is_dir() or any(is_ignored(part) for part in parts):
             continue
         name = f"{file.name}/{member.filename}"
         bomb = member.file_size > max(1, member.compress_size) * _MAX_RATIO
-        if member.flag_bits & 1:
+        again, last = member.filename == last, member.filename
+        if again:  # only the newest of one name can be opened
+            refuse(name, "twice in the archive")
+        elif member.flag_bits & 1:
             refuse(name, "encrypted in the archive")
         elif bomb or member.file_size > MAX_MEMBER_BYTES:
             refuse(name, "too large in the archive")
@@ -130,7 +134,7 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._path = ""
+        self._opened: tuple[str, int] = ("", 0)
         self._archive: zipfile.ZipFile | None = None
 
     def __enter__(self) -> Reader:
@@ -149,9 +153,10 @@ class Reader:
         if file.member is None:
             return open(file.path, "rb")
         try:
-            if self._archive is None or self._path != file.path:
+            wanted = (file.path, file.modified_ns)
+            if self._archive is None or self._opened != wanted:
                 self.__exit__()
-                self._archive, self._path = zipfile.ZipFile(file.path), file.path
+                self._archive, self._opened = zipfile.ZipFile(file.path), wanted
             return self._archive.open(file.member)
         except Exception as error:  # a damaged archive raises many kinds
             raise OSError("the archive is damaged") from error

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import parquet, tabular
 from client.data.config import SeriesDataset
 from client.data.files import File, Reader, unpack, walk
 from client.data.quarantine import QuarantineLog
+from client.data.times import Clock
+from client.data.units import Conversion, conversion
 from common.errors import DataError
 
 FROM_FILE = "<file>"
-_ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".data")
-_MINUTES = {"milliseconds": 1 / 60_000, "seconds": 1 / 60, "minutes": 1.0, "hours": 60.0}
-_MINUTES["days"] = 1440.0
+_ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".data", *parquet.ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,34 @@ class Recording:
     values: NDArray[np.float64]
 
 
-def recordings(dataset: SeriesDataset, log: QuarantineLog) -> list[Recording]:
+def recordings(dataset: SeriesDataset, log: QuarantineLog, unit: str = "") -> list[Recording]:
     """Read all files of a data set.
+
+    Args:
+        dataset: the site's description.
+        log: takes what is left out.
+        unit: the study's.
 
     Raises:
         DataError: no file is usable, or the columns cannot be read.
     """
-    frame = pd.concat(_frames(dataset, log), ignore_index=True)
     where = str(dataset.path)
+    to_study = _conversion(dataset, unit, where)
+    frame = pd.concat(_frames(dataset, log), ignore_index=True)
     frame = tabular.joined(frame, dataset.join, dataset)
     needed = [dataset.patient] if dataset.patient != FROM_FILE else []
     tabular.require(frame, needed, where=where, text=dataset)
     frame = tabular.kept(frame, dataset.filter, where=where, text=dataset)
-    return _grouped(frame, dataset, log)
+    return _grouped(frame, dataset, log, to_study)
+
+
+def _conversion(dataset: SeriesDataset, unit: str, where: str) -> Conversion:
+    """A scale stated as one number is the reading's."""
+    offset = dataset.offset.get("value", 0.0)
+    if dataset.factor != 1.0 or offset:
+        return Conversion(dataset.factor, offset)
+    text = dataset.model_copy(update={"scale": {}})
+    return conversion("value", unit, text, where=where)
 
 
 def _frames(dataset: SeriesDataset, log: QuarantineLog) -> list[pd.DataFrame]:
@@ -88,7 +103,9 @@ def _frame(file: File, reader: Reader, dataset: SeriesDataset) -> pd.DataFrame:
     wanted |= {name for name in (dataset.patient, dataset.record) if name}
     wanted |= {name for join in dataset.join for name in join.on}
     with reader.open(file) as stream:
-        if file.name.casefold().endswith(".gz"):
+        if parquet.is_parquet(file.name):
+            frame = tabular.read_parquet(stream, wanted, where=where)
+        elif file.name.casefold().endswith(".gz"):
             frame = tabular.read_gzip(stream, dataset, wanted, where=where)
         else:
             tabs = file.name.casefold().endswith(".tsv")
@@ -99,11 +116,14 @@ def _frame(file: File, reader: Reader, dataset: SeriesDataset) -> pd.DataFrame:
     return frame
 
 
-def _grouped(frame: pd.DataFrame, dataset: SeriesDataset, log: QuarantineLog) -> list[Recording]:
+def _grouped(
+    frame: pd.DataFrame, dataset: SeriesDataset, log: QuarantineLog, unit: Conversion
+) -> list[Recording]:
     """Parse, drop what is missing and split by patient and recording."""
     values = tabular.replaced(frame[dataset.value], dataset.replace.get("value", {}))
-    value = tabular.numbers(values, dataset) * dataset.factor + dataset.offset.get("value", 0.0)
-    minutes = _times(frame[dataset.time], dataset)
+    value = tabular.numbers(values, dataset) * unit.factor + unit.offset
+    clock = Clock(dataset.time_unit, dataset.time_format, dataset, str(dataset.path))
+    minutes = clock.minutes(frame[dataset.time], dataset.time)
     nameless = tabular.is_missing(frame[dataset.patient], dataset)
     _count(log, nameless, "reading without patient id")
     _count(log, np.isnan(minutes) & ~nameless, "reading without a usable time")
@@ -128,46 +148,3 @@ def _by(keys: list[NDArray[Any]], clean: pd.DataFrame) -> list[Any]:
 def _count(log: QuarantineLog, bad: NDArray[np.bool_], reason: str) -> None:
     for row in np.flatnonzero(bad):
         log.add(f"row {row + 1}", reason)
-
-
-def _times(values: pd.Series[Any], dataset: SeriesDataset) -> NDArray[np.float64]:
-    """Return minutes, NaN where a time cannot be read.
-
-    Raises:
-        DataError: no time can be read at all.
-    """
-    missing = tabular.is_missing(values, dataset)
-    if dataset.time_unit is not None:
-        minutes = tabular.numbers(values, dataset)
-        minutes *= _MINUTES[dataset.time_unit]
-    else:
-        minutes = _dates(values, dataset)
-    minutes[missing] = np.nan
-    if len(minutes) and np.isnan(minutes).all():
-        raise DataError(
-            f"No time in column '{dataset.time}' can be read.",
-            where=str(dataset.path),
-            fix="Set time_format (e.g. '%d.%m.%Y %H:%M'), or time_unit for plain numbers.",
-        )
-    return minutes
-
-
-def _dates(values: pd.Series[Any], dataset: SeriesDataset) -> NDArray[np.float64]:
-    """Read dates; offsets from UTC are honoured, dates without one are taken as they stand."""
-    form = dataset.time_format or _guess(values, dataset)
-    parsed = pd.to_datetime(values, format=form, errors="coerce", utc=True)
-    since = (parsed - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds()
-    return np.array(since, dtype=np.float64) / 60.0
-
-
-def _guess(values: pd.Series[Any], dataset: SeriesDataset) -> str:
-    """ISO 8601 unless most dates are not; then each date on its own (never plain numbers)."""
-    some = values[values != ""].head(200)
-    if len(some) and some.str.fullmatch(r"-?\d{1,7}(\.\d*)?").all():
-        raise DataError(
-            f"The times in column '{dataset.time}' are plain numbers.",
-            where=str(dataset.path),
-            fix="Set time_unit to seconds, minutes, hours, days or milliseconds in site.toml.",
-        )
-    readable = pd.to_datetime(some, format="ISO8601", errors="coerce", utc=True).notna().mean()
-    return "ISO8601" if readable > 0.5 else "mixed"

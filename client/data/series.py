@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from client.data.apart import apart
 from client.data.config import SeriesDataset
 from client.data.quarantine import QuarantineLog
 from client.data.readings import Recording, recordings
@@ -29,7 +30,7 @@ class SeriesSource:
         inputs: list[NDArray[np.float32]] = []
         targets: list[NDArray[np.float32]] = []
         patients: list[str] = []
-        for recording in recordings(dataset, log):
+        for recording in recordings(dataset, log, spec.unit):
             before = len(patients)
             for window, target in windows(_valid(recording, spec, log), spec):
                 inputs.append(window)
@@ -52,13 +53,38 @@ class SeriesSource:
 
 
 def _valid(recording: Recording, spec: SeriesSpec, log: QuarantineLog) -> Recording:
-    """Drop impossible readings."""
+    """Drop impossible readings: those out of range, then those that jump."""
     low = -np.inf if spec.valid_minimum is None else spec.valid_minimum
     high = np.inf if spec.valid_maximum is None else spec.valid_maximum
-    possible = (recording.values >= low) & (recording.values <= high)
-    for _ in range(int((~possible).sum())):
-        log.add("a reading", "impossible value")
-    return Recording(recording.patient, recording.minutes[possible], recording.values[possible])
+    within = (recording.values >= low) & (recording.values <= high)
+    reached = _reachable(recording, within, spec.valid_change_per_minute)
+    for reason, bad in (("impossible value", ~within), ("impossible change", within & ~reached)):
+        for _ in range(int(bad.sum())):
+            log.add("a reading", reason)
+    keep = within & reached
+    return Recording(recording.patient, recording.minutes[keep], recording.values[keep])
+
+
+def _reachable(
+    recording: Recording, within: NDArray[np.bool_], rate: float | None
+) -> NDArray[np.bool_]:
+    """Tell which readings can be reached from the last good one before; only the past decides.
+
+    A lasting change is believed again once enough time has passed for it.
+    """
+    good = np.ones(len(within), dtype=np.bool_)
+    if rate is None:
+        return good
+    last: tuple[float, float] | None = None
+    pairs = zip(recording.minutes.tolist(), recording.values.tolist(), strict=True)
+    for index, (minute, value) in enumerate(pairs):
+        if not within[index]:
+            continue
+        if last is None or abs(value - last[1]) <= rate * max(minute - last[0], 1.0):
+            last = (minute, value)
+        else:
+            good[index] = False
+    return good
 
 
 def windows(
@@ -72,7 +98,7 @@ def windows(
     if len(steps) == 0:
         return
     reach = max(
-        spec.steps(max(spec.horizons_minutes)), int(spec.max_gap_minutes // spec.step_minutes)
+        spec.in_steps(max(spec.horizons_minutes)), int(spec.max_gap_minutes // spec.step_minutes)
     )
     breaks = np.flatnonzero(np.diff(steps) > max(reach, 1)) + 1
     for part, level in zip(np.split(steps, breaks), np.split(values, breaks), strict=True):
@@ -93,7 +119,7 @@ def _cut(
     steps: NDArray[np.int64], values: Floats, spec: SeriesSpec
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Cut one stretch without long breaks; `steps` [n] are the grid steps of its readings."""
-    length, horizons = spec.input_shape[0], [spec.steps(h) for h in spec.horizons_minutes]
+    length, horizons = spec.input_shape[0], [spec.in_steps(h) for h in spec.horizons_minutes]
     span = int(steps[-1] - steps[0]) + 1
     if span < length + max(horizons):
         return
@@ -106,18 +132,9 @@ def _cut(
     window = sliding_window_view(level, length)[: len(starts)]
     complete = ~np.isnan(real[last]) & ~np.isnan(target).any(axis=1)
     complete &= ~np.isnan(window).any(axis=1)
-    chosen = _strided(np.flatnonzero(complete), spec.steps(spec.stride_minutes))
+    chosen = apart(np.flatnonzero(complete), spec.in_steps(spec.stride_minutes))
     if len(chosen):
         yield _scaled(window[chosen], spec), _scaled(target[chosen], spec)
-
-
-def _strided(starts: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
-    """Keep starts at least `stride` apart, the earliest first."""
-    kept: list[int] = []
-    for start in starts.tolist():
-        if not kept or start - kept[-1] >= stride:
-            kept.append(start)
-    return np.array(kept, dtype=np.int64)
 
 
 def _interpolated(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from client.data import tabular
 from client.data.config import TableDataset
-from client.data.features import encode
+from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
 from client.data.split import declared_splits
@@ -35,7 +35,7 @@ class TableSource:
         )
         usable = _usable(frame, dataset, spec, patients, target, log)
         frame, patients, target = frame[usable], patients[usable], target[usable]
-        inputs, notes = encode(frame, dataset, spec)
+        inputs, notes = encode(frame, Columns(dataset, where, dataset.absent), spec.features)
         return RawSamples(
             inputs=inputs,
             targets=class_numbers(

@@ -10,7 +10,8 @@ import gzip
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,20 +19,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data.config import Filter, Join, TextFormat
+from client.data import parquet
+from client.data.config_base import Filter, Join, TextFormat
 from common import plugins
 from common.data_spec import Scalar
-from common.errors import DataError, MachineError
+from common.errors import DataError
 
 _BLANK = {"", "na", "n/a", "nan", "null", "<na>", "#n/a"}
-_PARQUET = (".parquet", ".pq")
 
 
 def read_table(path: Path, text: TextFormat, wanted: Collection[str] | None = None) -> pd.DataFrame:
     """Read a file (csv, tsv, csv.gz, csv.zip, parquet) into stripped text columns.
 
     Args:
-        path: the file.
+        path: the file; or a folder of Parquet files that are one table.
         text: how it is written.
         wanted: read these of the site's columns only; none: all.
 
@@ -41,9 +42,9 @@ def read_table(path: Path, text: TextFormat, wanted: Collection[str] | None = No
     if not path.exists():
         raise DataError("There is no such file.", where=str(path), fix="Correct the path.")
     if path.is_dir():
-        raise DataError("This is a folder, not a table.", where=str(path), fix="Name the file.")
-    if path.suffix.casefold() in _PARQUET:
-        return _parquet(path, wanted)
+        return _folder(path, wanted)
+    if parquet.is_parquet(path.name):
+        return read_parquet(path, wanted, where=str(path))
     return read_text(str(path), text, wanted, where=str(path), tabs=".tsv" in path.name.casefold())
 
 
@@ -57,21 +58,53 @@ def read_text(
 ) -> pd.DataFrame:
     """Read separated text; see `read_table`."""
     separator = "\t" if tabs and text.separator == "," else text.separator
+    with _explained(text, where):
+        return _chosen(pd.read_csv(source, **_options(text, separator)), wanted)
+
+
+def blocks(
+    path: Path, text: TextFormat, wanted: Collection[str], rows: int = 1_000_000
+) -> Iterator[pd.DataFrame]:
+    """Read a file as `read_table` does, some rows at a time.
+
+    Raises:
+        DataError: the file is missing or is not such a table.
+    """
+    if not path.is_file() or parquet.is_parquet(path.name):
+        yield read_table(path, text, wanted)
+        return
+    tabs = ".tsv" in path.name.casefold()
+    separator = "\t" if tabs and text.separator == "," else text.separator
+    with (
+        _explained(text, str(path)),
+        pd.read_csv(path, **_options(text, separator), chunksize=rows) as reader,
+    ):
+        for block in reader:
+            yield _chosen(block, wanted)
+
+
+def _options(text: TextFormat, separator: str) -> dict[str, Any]:
+    """Return what pandas is told: everything is text, nothing is guessed."""
+    return {
+        "sep": separator,
+        "engine": "c" if len(separator) == 1 else "python",
+        "header": None if text.header else 0,
+        "names": list(text.header) if text.header else None,
+        "dtype": str,
+        "na_filter": False,
+        "encoding": text.encoding,
+        "index_col": False,
+        "skipinitialspace": True,
+    }
+
+
+@contextmanager
+def _explained(text: TextFormat, where: str) -> Iterator[None]:
+    """Turn what pandas raises into a sentence that does not quote the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # else fields are dropped
-            frame = pd.read_csv(
-                source,
-                sep=separator,
-                engine="c" if len(separator) == 1 else "python",
-                header=None if text.header else 0,
-                names=list(text.header) if text.header else None,
-                dtype=str,
-                na_filter=False,
-                encoding=text.encoding,
-                index_col=False,
-                skipinitialspace=True,
-            )
+            yield
     except UnicodeError:
         raise DataError(
             f"The text is not in {text.encoding}.",
@@ -88,7 +121,6 @@ def read_text(
         zlib.error,
     ) as error:
         raise DataError(_why(error), where=where, fix="Check separator and header.") from None
-    return _chosen(frame, wanted)
 
 
 def read_gzip(
@@ -110,26 +142,35 @@ def _why(error: Exception) -> str:
     return "The file is not a table of separated text."
 
 
-def _parquet(path: Path, wanted: Collection[str] | None) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except ImportError:
-        raise MachineError(
-            "Reading Parquet needs the package 'pyarrow'.",
-            where=str(path),
-            fix="Install it, or export the table as CSV.",
-        ) from None
-    except (ValueError, OSError):
-        raise DataError("The file is not a Parquet table.", where=str(path)) from None
-    return _chosen(frame.astype(str).where(frame.notna(), ""), wanted)
+def read_parquet(
+    source: Path | IO[bytes], wanted: Collection[str] | None, *, where: str
+) -> pd.DataFrame:
+    """Read one Parquet file; see `read_table`."""
+    frame, known = parquet.read(source, wanted, where=where)
+    return _chosen(frame, None, known)
 
 
-def _chosen(frame: pd.DataFrame, wanted: Collection[str] | None) -> pd.DataFrame:
+def _folder(path: Path, wanted: Collection[str] | None) -> pd.DataFrame:
+    """Read a table that is written as several Parquet files."""
+    parts = parquet.parts(path)
+    if not parts:
+        raise DataError("This is a folder, not a table.", where=str(path), fix="Name the file.")
+    frames = [read_parquet(part, wanted, where=str(path)) for part in parts]
+    if any(set(frame.columns) != set(frames[0].columns) for frame in frames):
+        raise DataError("The folder's Parquet files have different columns.", where=str(path))
+    whole = pd.concat(frames, ignore_index=True)
+    whole.attrs = frames[0].attrs
+    return whole
+
+
+def _chosen(
+    frame: pd.DataFrame, wanted: Collection[str] | None, names: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Keep the wanted columns, stripped; `attrs["columns"]` lists all that the file has."""
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
-    known = list(frame.columns)
+    known = [name.strip() for name in names] if names else list(frame.columns)
     if wanted is not None:
-        frame = frame[[name for name in known if name in wanted]]
+        frame = frame[[name for name in frame.columns if name in wanted]]
     if frame.columns.duplicated().any():
         frame = frame.loc[:, ~frame.columns.duplicated()]
     if len(frame):

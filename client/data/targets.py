@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from client.data import tabular
-from common.data_spec import Scalar, TableSpec
+from common.data_spec import ClassedSpec, Scalar
 from common.errors import DataError, StudyError
 
 _NAMED = 5
@@ -19,7 +19,7 @@ _TOO_MANY = 20
 
 def class_numbers(
     values: pd.Series[Any],
-    spec: TableSpec,
+    spec: ClassedSpec,
     classes: Sequence[str] | None,
     *,
     where: str,
@@ -44,7 +44,7 @@ def class_numbers(
     return numbers
 
 
-def _groups(spec: TableSpec, classes: Sequence[str] | None) -> list[tuple[Scalar, ...] | None]:
+def _groups(spec: ClassedSpec, classes: Sequence[str] | None) -> list[tuple[Scalar, ...] | None]:
     """Return each class's values in order; None stands for all others and comes first."""
     if spec.positive is not None:
         if classes is not None and len(classes) != 2:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from client.doctor.data.look import StudyLook
+    from client.doctor.findings import Finding
+
+_COLOURS = {"green": "green", "amber": "yellow", "red": "red"}
 
 
 def doctor(
     site: Annotated[Path, typer.Argument(help="The site's folder.")],
+    study: Annotated[
+        str | None,
+        typer.Option(
+            help="A study file (or name): read the data as this study would, and check them."
+        ),
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="supernode or agent: this machine runs one half of the site.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the page; with --study it is .consilium/doctor.html else."
+        ),
+    ] = None,
 ) -> None:
-    """Check a site before it starts, or while it runs: every red line says how to mend it.
+    """Check a site and its data before it starts, or while it runs: every red line says how to mend it.
 
-    Exit code: 0 when nothing is red, otherwise that of the first red line.
+    With --study the data are read as the study would read them, and a page with thumbnails and histograms is written
+    that must stay in the hospital. Exit code: 0 when nothing is red, otherwise that of the first red line.
     """
     import json
     from dataclasses import asdict
@@ -25,22 +44,55 @@ def doctor(
     from client.doctor.examine import examine, exit_code
     from client.service.start import half_named
 
+    look = None if study is None else _look(study)
     findings = []
     shown = ""
-    for heading, finding in examine(site, half=half_named(only)):
+    for heading, finding in examine(site, half=half_named(only), look=look):
         findings.append((heading, finding))
-        if as_json:
-            continue
-        typer.secho(f"{heading if heading != shown else '':<11}", bold=True, nl=False)
-        typer.secho(f"{finding.level:<6}", fg=_COLOURS[finding.level], nl=False)
-        typer.echo(finding.text)
-        if finding.fix:
-            typer.echo(f"{'':<17}fix: {finding.fix}")
+        if not as_json:
+            _show(heading if heading != shown else "", finding)
         shown = heading
+    page = _written(site, findings, look, html)
     if as_json:
         lines = [{"check": heading, **asdict(finding)} for heading, finding in findings]
         typer.echo(json.dumps(lines, indent=1, ensure_ascii=False))
+    elif page is not None:
+        typer.echo(f"\nPage with pictures: {page} (it must not leave the hospital)")
     raise typer.Exit(exit_code(finding for _, finding in findings))
 
 
-_COLOURS = {"green": "green", "amber": "yellow", "red": "red"}
+def _look(named: str) -> StudyLook:
+    from client.doctor.data.look import StudyLook
+    from common.studies import study_path
+    from common.study_file import load_study
+
+    return StudyLook(load_study(study_path(named)))
+
+
+def _show(heading: str, finding: Finding) -> None:
+    typer.secho(f"{heading:<11}", bold=True, nl=False)
+    typer.secho(f"{finding.level:<6}", fg=_COLOURS[finding.level], nl=False)
+    typer.echo(finding.text)
+    if finding.fix:
+        typer.echo(f"{'':<17}fix: {finding.fix}")
+
+
+def _written(
+    site: Path, findings: list[tuple[str, Finding]], look: StudyLook | None, html: Path | None
+) -> Path | None:
+    """Write the page where it was asked for, or, for a study, into the site's private folder."""
+    from client.doctor.data.page import FILE_NAME, write_page
+    from client.site import load_site
+    from common.errors import ConsiliumError
+
+    if look is None and html is None:
+        return None
+    try:
+        known = load_site(site)
+    except ConsiliumError:
+        return None  # the settings are red already
+    if html is None and not known.private_folder.exists():
+        return None
+    path = html or known.private_folder / FILE_NAME
+    write_page(path, known, findings, look)
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from client.doctor.checks import (
     data,
@@ -15,11 +16,26 @@ from client.doctor.checks import (
     settings,
     supernode,
 )
+from client.doctor.data import (
+    cache,
+    cohort,
+    columns,
+    decoders,
+    fit,
+    images,
+    memory,
+    patients,
+    repeats,
+    units,
+)
 from client.doctor.findings import Finding, Level, Patient, of_error, red
 from client.service.start import Half
 from client.site import load_site
 from client.site_folder import SiteFolder
 from common.errors import ConsiliumError
+
+if TYPE_CHECKING:
+    from client.doctor.data.look import StudyLook
 
 Check = Callable[[Patient], Iterable[Finding]]
 
@@ -31,31 +47,49 @@ CHECKS: Mapping[str, Check] = {
     "supernode": supernode.check,
     "machine": machine.check,
     "data": data.check,
+    "patients": patients.check,
+    "decoders": decoders.check,
+    "cache": cache.check,
     "ledger": ledger.check,
+    "study": fit.check,
+    "columns": columns.check,
+    "units": units.check,
+    "cohort": cohort.check,
+    "repeats": repeats.check,
+    "images": images.check,
+    "memory": memory.check,
 }
-"""What is looked at, by the heading under which it is shown."""
+"""What is looked at, by the heading under which it is shown; from `study` on only when there is one."""
+
+_DATA = frozenset({"data", "patients", "decoders", "cache", "ledger", "study", "columns", "units"})
+_COHORT = frozenset({"cohort", "repeats", "images", "memory"})
 
 LEFT_OUT: Mapping[Half | None, frozenset[str]] = {
     None: frozenset({"supernode"}),  # on one machine it need not run yet
-    Half.SUPERNODE: frozenset({"supernode", "data", "ledger"}),
+    Half.SUPERNODE: _DATA | _COHORT | {"supernode"},
     Half.AGENT: frozenset({"network", "enrolment"}),  # it may not reach the coordinator
 }
 """What does not concern a machine that runs one half of a site, or both."""
 
 
 def examine(
-    path: Path, checks: Mapping[str, Check] = CHECKS, *, half: Half | None = None
+    path: Path,
+    checks: Mapping[str, Check] = CHECKS,
+    *,
+    half: Half | None = None,
+    look: StudyLook | None = None,
 ) -> Iterator[tuple[str, Finding]]:
     """Look at a site; yields findings with their headings as they come.
 
-    A check that fails is a red line of its own: the others still look.
+    A check that fails is a red line of its own: the others still look. With `look` the data are read, too, as its
+    study would read them.
     """
     try:
         site = load_site(path)
     except ConsiliumError as error:
         yield "settings", of_error(error)
         return
-    patient = Patient(site, SiteFolder(site.folder), half)
+    patient = Patient(site, SiteFolder(site.folder), half, look)
     for heading, check in checks.items():
         if heading in LEFT_OUT[half]:
             continue

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from client.service.start import Half
 from client.site import Site
 from client.site_folder import SiteFolder
 from common.errors import ConsiliumError, MachineError
+
+if TYPE_CHECKING:
+    from client.doctor.data.look import StudyLook
 
 
 class Level(StrEnum):
@@ -44,11 +48,13 @@ class Patient:
         site: the site as its file describes it.
         folder: its private files.
         half: the half of the site that this machine runs; none: both.
+        look: the study that the data are looked at for; none: for no study.
     """
 
     site: Site
     folder: SiteFolder
     half: Half | None = None
+    look: StudyLook | None = None
 
 
 def green(text: str) -> Finding:

@@ -64,7 +64,7 @@ def programs(folder: CoordinatorFolder, pulse: Pulse) -> list[Program]:
 
 def _superlink(folder: CoordinatorFolder) -> list[str]:
     return [
-        _beside("flower-superlink"),
+        *(sys.executable, "-m", "server.deployment.superlink"),
         "--host=127.0.0.1",
         f"--port={folder.settings().superlink.port}",
         f"--ssl-certfile={folder.loopback_certificate}",

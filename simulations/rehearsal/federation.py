@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,8 @@ class Federation:
         """Have every hospital approve a study; return its file."""
         path = self.folder / f"{study.name}.toml"
         path.write_text(dump_study(study), encoding="utf-8")
-        for hospital in self.hospitals.values():
-            hospital.approve(path)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda hospital: hospital.approve(path), self.hospitals.values()))
         return path
 
     def follow(

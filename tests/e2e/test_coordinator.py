@@ -255,7 +255,7 @@ def test_a_run_survives_its_serverapp_and_is_stopped(coordinator: Coordinator) -
 
 
 def test_a_killed_superlink_is_started_again(coordinator: Coordinator) -> None:
-    os.kill(coordinator.pid("flower-superlink"), signal.SIGKILL)
+    os.kill(coordinator.pid("server.deployment.superlink"), signal.SIGKILL)
     wait_until(lambda: coordinator.figure('consilium_program_restarts{program="superlink"}') == 1)
     wait_until(coordinator.healthy, timeout=30)
     assert len(json.loads(coordinator.server("sites", "--json").text)) == 2

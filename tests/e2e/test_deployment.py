@@ -53,8 +53,8 @@ def test_real_hospitals_and_the_simulation_give_the_same_weights(
 def test_ledger_and_egress_log_of_a_real_site_verify(
     federation: Federation, tmp_path: Path
 ) -> None:
-    for hospital in federation.hospitals.values():
-        ledger = run_fresh("audit", "ledger", hospital.folder.ledger, cwd=tmp_path)
-        egress = run_fresh("audit", "egress", hospital.folder.path, "--json", cwd=tmp_path)
-        assert (ledger.code, egress.code) == (0, 0)
-        assert json.loads(egress.text)
+    site = federation.hospitals[NAMES[0]].folder
+    ledger = run_fresh("audit", "ledger", site.ledger, cwd=tmp_path)
+    egress = run_fresh("audit", "egress", site.path, "--json", cwd=tmp_path)
+    assert (ledger.code, egress.code) == (0, 0)
+    assert json.loads(egress.text)

@@ -291,7 +291,7 @@ def test_a_hostile_hospital_is_left_out_by_name_and_the_run_goes_on(
     )
     approve(federation, wolf)
     run = submit(federation, wolf, "wolf")
-    memory: dict[str, dict[int, int]] = {"flwr-serverapp": {}, "flower-superlink": {}}
+    memory: dict[str, dict[int, int]] = {"flwr-serverapp": {}, "server.deployment.superlink": {}}
 
     def each(state: dict[str, Any]) -> None:
         for program, seen in memory.items():
@@ -320,7 +320,7 @@ def test_a_hostile_hospital_is_left_out_by_name_and_the_run_goes_on(
     report = (run.path / "report.html").read_text()
     assert MARK not in report
     # What the SuperLink holds of it for a moment is stock Flower's affair; the ServerApp never takes it in.
-    for program, most in (("flwr-serverapp", HUGE // 2), ("flower-superlink", 2 * HUGE)):
+    for program, most in (("flwr-serverapp", HUGE // 2), ("server.deployment.superlink", 2 * HUGE)):
         seen = memory[program]
         assert seen[rounds] - seen[10] < most, (program, seen)
 

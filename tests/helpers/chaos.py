@@ -42,7 +42,7 @@ class Victim:
 VICTIMS = (
     Victim("agent", ("client.service.agent_process",), 4, hospital=True),
     Victim("SuperNode", ("client.service.supernode",), 5, hospital=True),
-    Victim("SuperLink", ("flower-superlink",), 3),
+    Victim("SuperLink", ("server.deployment.superlink",), 3),
     Victim("SuperExec", ("flower-superexec",), 1),
     Victim("ServerApp", ("flwr-serverapp",), 2),
     Victim("proxy", ("nginx: master",), 4),

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO
 
-import numpy as np
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from client.data.dicom.slices import Geometry, Native, Slice
+from client.data.dicom import frames as of_frame
+from client.data.dicom.elements import Pixels, read_elements, tags
+from client.data.dicom.slices import Encoded, Native, Slice
+from client.data.dicom.unusable import Unusable
 from client.data.files import File
+
+__all__ = ["MAX_FRAMES", "MAX_PIXELS", "Unusable", "read_slices"]
 
 MAX_PIXELS = 1 << 26
 MAX_FRAMES = 4096
-_PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
 _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 _CALIBRATED = ("CT", "PT")  # their rescaled values have units, whatever the display inverts
-_KEYWORDS = (
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
+TAGS = tags(
     "ImageType SOPClassUID SOPInstanceUID Modality PatientID SeriesInstanceUID InstanceNumber "
-    "ImagePositionPatient ImageOrientationPatient SamplesPerPixel PhotometricInterpretation "
-    "NumberOfFrames Rows Columns PixelSpacing ImagerPixelSpacing BitsAllocated BitsStored HighBit "
-    "PixelRepresentation RescaleIntercept RescaleSlope SharedFunctionalGroupsSequence "
-    "PerFrameFunctionalGroupsSequence"
+    "SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns "
+    "BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VOILUTSequence "
+    + of_frame.KEYWORDS
 )
-_TAGS: list[Any] = [tag_for_keyword(word) for word in _KEYWORDS.split()]
-_GROUPS = (0x52009230, 0x52009229)  # per frame, shared
-_NOTHING = Dataset()
-
-
-class Unusable(Exception):
-    """A file is left out; the message is the reason and names nobody."""
 
 
 def read_slices(file: File, stream: IO[bytes], modality: str) -> tuple[str, list[Slice]]:
@@ -49,43 +43,22 @@ def read_slices(file: File, stream: IO[bytes], modality: str) -> tuple[str, list
     Raises:
         Unusable: with the reason.
     """
-    header, offset, length = _header(stream)
+    header, pixels = read_elements(stream, TAGS)
     try:
-        return _slices(file, header, offset, length, modality)
+        return _slices(file, header, pixels, modality)
     except Unusable:
         raise
     except Exception:  # whatever pydicom raises when it converts a damaged value
         raise Unusable("damaged header") from None
 
 
-def _header(stream: IO[bytes]) -> tuple[Dataset, int, int]:
-    """Return the elements before the pixels, and the offset and length of the pixels (-1: none)."""
-    start = stream.read(132)
-    stream.seek(0)
-    bare = start[128:] != b"DICM"
-    if bare and start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
-        raise Unusable("not DICOM")
-    seen: list[tuple[int, int]] = []
-
-    def at_pixels(tag: Any, vr: str | None, length: int) -> bool:
-        if int(tag) == _PIXEL_DATA:
-            seen.append((8 if vr is None or vr not in ("OB", "OW", "UN") else 12, length))
-        return int(tag) >= _PIXEL_DATA
-
-    try:
-        header = read_partial(stream, at_pixels, force=bare, specific_tags=_TAGS)  # type: ignore[arg-type]
-        position = stream.tell()
-    except Exception:  # pydicom raises many kinds on damaged files
-        raise Unusable("not DICOM" if bare else "damaged header") from None
-    if bare and "SOPClassUID" not in header:
-        raise Unusable("not DICOM")
-    return (header, position + seen[-1][0], seen[-1][1]) if seen else (header, -1, -1)
-
-
 def _slices(
-    file: File, header: Dataset, offset: int, length: int, modality: str
+    file: File, header: Dataset, pixels: Pixels | None, modality: str
 ) -> tuple[str, list[Slice]]:
-    _check(header, offset, modality)
+    _check(header, modality)
+    if pixels is None:
+        raise Unusable("no pixel data")
+    colour = _check_image(header, pixels)
     patient = str(header.get("PatientID") or "").strip(" \0\t\r\n")
     if not patient:
         raise Unusable("no patient id")
@@ -94,88 +67,57 @@ def _slices(
         raise Unusable("impossible size")
     found = [
         Slice(
-            file=file,
-            frame=frame,
+            file,
+            frame,
             patient=patient,
             series=str(header.get("SeriesInstanceUID") or ""),
             instance=int(header.get("InstanceNumber") or 0) + frame,
             shape=(int(header.Rows), int(header.Columns)),
-            geometry=_geometry(header, frame, frames),
-            spacing_mm=_spacing(header, frame),
-            slope=_rescale(header, frame, "RescaleSlope", 1.0),
-            intercept=_rescale(header, frame, "RescaleIntercept", 0.0),
+            geometry=of_frame.geometry(header, frame, frames),
+            spacing_mm=of_frame.spacing(header, frame),
+            slope=rescale[0],
+            intercept=rescale[1],
             inverted_bits=_inverted(header),
-            native=_native(header, offset, length, frame, frames, file.size),
+            native=_native(header, pixels, frame, frames),
+            encoded=_encoded(header, pixels, frames),
+            colour=colour,
+            tables=_tables(header),
+            window=of_frame.window(header, frame),
+            stack=of_frame.stack(header, frame),
         )
         for frame in range(frames)
+        for rescale in [of_frame.rescale(header, frame)]
     ]
     return str(header.get("SOPInstanceUID") or ""), found
 
 
-def _check(header: Dataset, offset: int, modality: str) -> None:
-    """Refuse what is no grey image of the modality."""
+def _check(header: Dataset, modality: str) -> None:
+    """Refuse what is not of the modality."""
     found = str(header.get("Modality") or "").strip().upper()
     if found != modality:
         raise Unusable("wrong modality" if found else "no modality")
     if "LOCALIZER" in [str(word).upper() for word in header.get("ImageType") or ()]:
         raise Unusable("localizer image")
-    if offset < 0:
-        raise Unusable("no pixel data")
+
+
+def _check_image(header: Dataset, pixels: Pixels) -> str:
+    """Refuse pixels that no image of a body has; return the kind of colour."""
     if not int(header.get("Rows") or 0) or not int(header.get("Columns") or 0):
         raise Unusable("no image size")
-    if int(header.get("SamplesPerPixel") or 1) != 1:
-        raise Unusable("colour image")
-    if not str(header.get("PhotometricInterpretation") or "").startswith("MONOCHROME"):
-        raise Unusable("colour image")
-    if int(header.get("BitsAllocated") or 0) not in (8, 16, 32):
+    bits = int(header.get("BitsAllocated") or 0)
+    if bits == 1:
+        raise Unusable("binary mask, not an image")
+    if bits not in (8, 16, 32) and not (bits == 64 and pixels.number == "f8"):
         raise Unusable("unsupported bit depth")
-
-
-def _group(header: Dataset, frame: int, name: str) -> Dataset:
-    """Find an enhanced object's functional group: the frame's own, else the shared one."""
-    for sequence in (tag for tag in _GROUPS if tag in header):
-        groups = header[sequence].value
-        place = frame if sequence == _GROUPS[0] else 0
-        if place < len(groups) and groups[place].get(name):
-            found: Dataset = groups[place].get(name)[0]
-            return found
-    return _NOTHING
-
-
-def _geometry(header: Dataset, frame: int, frames: int) -> Geometry | None:
-    position = _group(header, frame, "PlanePositionSequence").get("ImagePositionPatient")
-    if position is None and frames == 1:
-        position = header.get("ImagePositionPatient")
-    plane = _group(header, frame, "PlaneOrientationSequence").get("ImageOrientationPatient")
-    plane = plane or header.get("ImageOrientationPatient")
-    if position is None or plane is None or len(position) != 3 or len(plane) != 6:
-        return None
-    axes = np.array([float(v) for v in plane])
-    place = np.array([float(v) for v in position])
-    across, down = axes[:3], axes[3:]
-    lengths = np.linalg.norm(across), np.linalg.norm(down)
-    if not np.isfinite(place).all() or not np.allclose(lengths, 1.0, atol=0.05):
-        return None
-    across, down = across / lengths[0], down / lengths[1]
-    return Geometry(place, across, down) if abs(across @ down) < 0.05 else None
-
-
-def _spacing(header: Dataset, frame: int) -> tuple[float, float] | None:
-    spacing = _group(header, frame, "PixelMeasuresSequence").get("PixelSpacing")
-    spacing = spacing or header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
-    if spacing is None or len(spacing) != 2:
-        return None
-    rows, columns = float(spacing[0]), float(spacing[1])
-    return (rows, columns) if 1e-4 < rows < 1e3 and 1e-4 < columns < 1e3 else None
-
-
-def _rescale(header: Dataset, frame: int, name: str, default: float) -> float:
-    own = _group(header, frame, "PixelValueTransformationSequence").get(name)
-    value = own if own is not None else header.get(name)
-    number = default if value is None or value == "" else float(value)
-    if not np.isfinite(number) or (name == "RescaleSlope" and number == 0.0):
-        raise Unusable("impossible rescale")
-    return number
+    samples = int(header.get("SamplesPerPixel") or 1)
+    kind = str(header.get("PhotometricInterpretation") or "")
+    if samples == 1 and kind.startswith("MONOCHROME"):
+        return ""
+    if samples == 1 and kind == "PALETTE COLOR" and bits <= 16:
+        return "palette"
+    if samples == 3 and kind in _COLOURS and bits <= 16:
+        return "rgb"
+    raise Unusable("unsupported colours")
 
 
 def _inverted(header: Dataset) -> int:
@@ -183,22 +125,65 @@ def _inverted(header: Dataset) -> int:
     return 0 if plain else int(header.get("BitsStored") or header.BitsAllocated)
 
 
-def _native(
-    header: Dataset, offset: int, length: int, frame: int, frames: int, size: int
-) -> Native | None:
-    """Locate plain pixels, so that reading them needs no decoder."""
+def _tables(header: Dataset) -> tuple[str, ...]:
+    named = {"modality": "ModalityLUTSequence", "voi": "VOILUTSequence"}
+    return tuple(name for name, keyword in named.items() if header.get(keyword))
+
+
+def _syntax(header: Dataset) -> str:
     meta = getattr(header, "file_meta", Dataset())
-    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
-    if length != _UNDEFINED and syntax in (*_PLAIN, ExplicitVRBigEndian):
-        words = int(header.BitsAllocated) // 8
-        expected = int(header.Rows) * int(header.Columns) * words
-        if length < expected * frames or offset + length > size + 1:
-            raise Unusable("truncated")
-        if syntax in _PLAIN:
-            stored = int(header.get("BitsStored") or header.BitsAllocated)
-            high = int(header.get("HighBit") or stored - 1)
-            if not 0 < stored <= high + 1 <= words * 8:
-                raise Unusable("unsupported bit depth")
-            kind = "i" if int(header.get("PixelRepresentation") or 0) else "u"
-            return Native(offset + frame * expected, f"<{kind}{words}", stored, high)
-    return None
+    return str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian).strip(" \0")
+
+
+def _is_plain(header: Dataset) -> bool:
+    """Tell whether the pixels can be read as they lie."""
+    return _syntax(header) in _PLAIN and int(header.get("SamplesPerPixel") or 1) == 1
+
+
+def _native(header: Dataset, pixels: Pixels, frame: int, frames: int) -> Native | None:
+    """Locate plain pixels, so that reading them needs no decoder."""
+    if pixels.length == _UNDEFINED or _syntax(header) not in (*_PLAIN, ExplicitVRBigEndian):
+        return None
+    words = int(header.BitsAllocated) // 8
+    samples = int(header.get("SamplesPerPixel") or 1)
+    subsampled = str(header.PhotometricInterpretation) == "YBR_FULL_422"
+    expected = int(header.Rows) * int(header.Columns) * words * samples
+    if pixels.length < (expected * frames * 2 // 3 if subsampled else expected * frames):
+        raise Unusable("truncated")
+    if pixels.offset + pixels.length > pixels.end + 1:
+        raise Unusable("truncated")
+    if not _is_plain(header):
+        return None
+    offset = pixels.offset + frame * expected
+    if pixels.number:
+        return Native(offset, f"<{pixels.number}", words * 8, words * 8 - 1)
+    stored = int(header.get("BitsStored") or header.BitsAllocated)
+    high = int(header.get("HighBit") or stored - 1)
+    if not 0 < stored <= high + 1 <= words * 8:
+        raise Unusable("unsupported bit depth")
+    kind = "i" if int(header.get("PixelRepresentation") or 0) else "u"
+    return Native(offset, f"<{kind}{words}", stored, high)
+
+
+def _encoded(header: Dataset, pixels: Pixels, frames: int) -> Encoded | None:
+    """Describe pixels that need a decoder."""
+    if _is_plain(header) and pixels.length != _UNDEFINED:
+        return None
+    if pixels.number:
+        raise Unusable("unsupported: compressed fractions")
+    allocated = int(header.BitsAllocated)
+    stored = int(header.get("BitsStored") or allocated)
+    if not 0 < stored <= allocated:
+        raise Unusable("unsupported bit depth")
+    return Encoded(
+        offset=pixels.offset,
+        syntax=_syntax(header),
+        vr="OB" if pixels.vr == "OB" else "OW",
+        frames=frames,
+        samples=int(header.get("SamplesPerPixel") or 1),
+        photometric=str(header.PhotometricInterpretation),
+        planar=int(header.get("PlanarConfiguration") or 0),
+        bits_allocated=allocated,
+        bits_stored=stored,
+        signed=bool(int(header.get("PixelRepresentation") or 0)),
+    )

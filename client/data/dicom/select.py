@@ -2,103 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from client.data.dicom.resample import pixel_of
+from client.data.dicom.cut import Cut, Part
+from client.data.dicom.orientation import AS_STORED, Turn, turn_of
+from client.data.dicom.place import away_mm, inside, is_near, middle_of, middle_pixel
 from client.data.dicom.slices import Slice, Vector
+from client.data.dicom.stacks import in_series, separate
+from client.data.dicom.suitable import lack_of
+from client.data.dicom.volume import Stack, neighbours, volume
 from client.data.quarantine import QuarantineLog
 from common.data_spec import ImageSpec
 
-NEAR_MM = 5.0
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One sample to be: a slice, and the pixel (row, column) that becomes the patch's middle."""
-
-    slice: Slice
-    centre: Vector
+BROKEN = "slices are missing or too far apart"
 
 
 def cuts(
     slices: Sequence[Slice], points: Sequence[Vector], spec: ImageSpec, log: QuarantineLog
 ) -> list[Cut]:
     """Return a patient's samples, series by series, in the order of the slices."""
-    usable = [found for found in slices if _has_geometry(found, spec, log)]
+    usable = [found for found in slices if _suits(found, spec, log)]
     chosen: list[Cut] = []
-    for series in _series(usable):
-        if spec.centre == "image":
-            near = _nearest(series, None, spec)
-            chosen += [Cut(found, (np.array(found.shape) - 1) / 2.0) for found in near]
-        else:
-            for point in points:
-                chosen += _round_point(series, point, spec)
-    if spec.centre == "point" and usable and points and not chosen:
+    for series in in_series(usable):
+        flat = spec.depth is None and spec.planes == 1
+        for stack in [series] if flat else separate(series, log):
+            chosen += _of_stack(stack, points, spec, log)
+    if spec.centre != "image" and usable and points and not chosen:
         log.add(usable[0].file.name, "point outside the images")
     return chosen
 
 
-def _has_geometry(found: Slice, spec: ImageSpec, log: QuarantineLog) -> bool:
-    """Check that a slice says what the study needs."""
-    if spec.spacing_mm is not None and found.spacing_mm is None:
-        log.add(found.file.name, "geometry missing: pixel spacing")
-        return False
-    if spec.centre == "point" and (found.geometry is None or found.spacing_mm is None):
-        log.add(found.file.name, "geometry missing: position or orientation")
-        return False
-    return True
+def _suits(found: Slice, spec: ImageSpec, log: QuarantineLog) -> bool:
+    """Check that a slice has what the study needs."""
+    reason = lack_of(found, spec)
+    if reason:
+        log.add(found.file.name, reason)
+    return not reason
 
 
-def _series(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
-    """Yield the slices of each series and orientation, sorted through the body."""
-    groups: dict[tuple[object, ...], list[Slice]] = {}
-    for found in slices:
-        place = found.geometry
-        plane = () if place is None else tuple(np.round([*place.across, *place.down], 1) + 0.0)
-        groups.setdefault((found.series, plane), []).append(found)
-    for key in sorted(groups, key=str):
-        yield sorted(groups[key], key=_order)
+def _of_stack(
+    slices: list[Slice], points: Sequence[Vector], spec: ImageSpec, log: QuarantineLog
+) -> list[Cut]:
+    """Return the samples of one stack: round its middle, or round each of the points in it."""
+    place = slices[0].geometry
+    turn = AS_STORED if spec.plane == "any" or place is None else turn_of(place, spec.plane)
+    stack = Stack(slices[::-1], -1) if turn.reverse else Stack(slices, 1)
+    if spec.centre == "image":
+        return _round(stack, None, turn, spec, log)
+    near = [point for point in points if is_near(slices, point)]
+    return [cut for point in near for cut in _round(stack, point, turn, spec, log)]
 
 
-def _order(found: Slice) -> tuple[float, int, str, int]:
-    depth = 0.0 if found.geometry is None else round(found.geometry.depth_mm, 3)
-    return depth, found.instance, found.file.name, found.frame
+def _round(
+    stack: Stack, point: Vector | None, turn: Turn, spec: ImageSpec, log: QuarantineLog
+) -> list[Cut]:
+    """Return the samples round a point (none: round the middle); none if it lies outside."""
+    if spec.depth is not None:
+        return _volume(stack, point, turn, spec, log)
+    found = []
+    for index in _nearest(stack.slices, point, spec):
+        own = stack.slices[index]
+        pixel = middle_pixel(own) if point is None else inside(own, point)
+        if pixel is None:
+            continue
+        if spec.planes == 1:
+            found.append(Cut(((Part(own, pixel),),), turn))
+            continue
+        layers = neighbours(stack, index, middle_of(own) if point is None else point, spec)
+        if layers is None:
+            log.add(own.file.name, BROKEN)
+        else:
+            found.append(Cut(layers, turn))
+    return found
 
 
-def _nearest(series: list[Slice], depth_mm: float | None, spec: ImageSpec) -> list[Slice]:
-    """Return the study's number of slices nearest to a depth, or to the middle of the series."""
-    if spec.slices == "all" or spec.slices >= len(series):
-        return series
-    if depth_mm is None:
-        start = (len(series) - spec.slices) // 2
-        return series[start : start + spec.slices]
-    away = [abs(_depth(found) - depth_mm) for found in series]
-    nearest = sorted(range(len(series)), key=lambda index: (away[index], index))
-    return [series[index] for index in sorted(nearest[: spec.slices])]
-
-
-def _depth(found: Slice) -> float:
-    return found.geometry.depth_mm if found.geometry else 0.0
-
-
-def _round_point(series: list[Slice], point: Vector, spec: ImageSpec) -> list[Cut]:
-    """Return the cuts round a point, none if the point lies outside the series."""
-    plane = series[0].geometry
-    if plane is None:
+def _volume(
+    stack: Stack, point: Vector | None, turn: Turn, spec: ImageSpec, log: QuarantineLog
+) -> list[Cut]:
+    if point is not None:
+        away = away_mm(stack.slices, point)
+        if inside(stack.slices[int(np.argmin(away))], point) is None:
+            return []
+    layers = volume(stack, point, spec)
+    if layers is None:
+        log.add(stack.slices[0].file.name, BROKEN)
         return []
-    depth = float(point @ plane.normal)
-    depths = np.array([_depth(found) for found in series])
-    gaps = np.diff(np.unique(depths))
-    near_mm = max(NEAR_MM, 1.5 * float(np.median(gaps))) if len(gaps) else 2 * NEAR_MM
-    if float(np.abs(depths - depth).min()) > near_mm:
-        return []
-    found_cuts = []
-    for found in _nearest(series, depth, spec):
-        if found.geometry is not None and found.spacing_mm is not None:
-            centre = pixel_of(point, found.geometry, found.spacing_mm)
-            if (centre > -0.5).all() and (centre < np.array(found.shape) - 0.5).all():
-                found_cuts.append(Cut(found, centre))
-    return found_cuts
+    return [Cut(layers, turn)]
+
+
+def _nearest(stack: list[Slice], point: Vector | None, spec: ImageSpec) -> list[int]:
+    """Return the study's number of slices nearest to a point, or to the middle of the stack."""
+    if spec.slices == "all" or spec.slices >= len(stack):
+        return list(range(len(stack)))
+    if point is None:
+        start = (len(stack) - spec.slices) // 2
+        return list(range(start, start + spec.slices))
+    order = np.argsort(away_mm(stack, point), kind="stable")
+    return sorted(order[: spec.slices].tolist())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from client.data.files import File
 
 Vector = NDArray[np.float64]
+Row = tuple[int, str, str, int, str]
+"""A slice as five columns of a database: frame, patient, series, instance, and the rest as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,47 @@ class Native:
     dtype: str
     bits_stored: int
     high_bit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Where and how pixels lie that need a decoder.
+
+    Attributes:
+        offset: of the first byte of the pixel data's value.
+        syntax: the transfer syntax's UID.
+        vr: of the pixel data, "OB" or "OW".
+        frames: in the file.
+        samples: a pixel; 3 for colours.
+        photometric: PhotometricInterpretation.
+        planar: 1 where each colour has a plane of its own.
+        bits_allocated, bits_stored, signed: of a stored number.
+    """
+
+    offset: int
+    syntax: str
+    vr: str
+    frames: int
+    samples: int
+    photometric: str
+    planar: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How the file itself wants to be shown.
+
+    Attributes:
+        centre, width: in rescaled units.
+        function: "LINEAR", "LINEAR_EXACT" or "SIGMOID".
+    """
+
+    centre: float
+    width: float
+    function: str = "LINEAR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +116,11 @@ class Slice:
         slope, intercept: to rescaled units (HU for CT).
         inverted_bits: of uncalibrated MONOCHROME1 images, whose low numbers are bright; else 0.
         native: none where a decoder is needed.
+        encoded: none where the pixels are plain and grey.
+        colour: "" for grey images, "palette" or "rgb".
+        tables: look-up tables in the header that belong to the image: "modality", "voi".
+        window: how the file wants to be shown; none where it does not say.
+        stack: keeps apart images of one place: the phase, echo or b-value of the acquisition.
     """
 
     file: File
@@ -85,3 +135,59 @@ class Slice:
     intercept: float
     inverted_bits: int
     native: Native | None
+    encoded: Encoded | None = None
+    colour: str = ""
+    tables: tuple[str, ...] = ()
+    window: Window | None = None
+    stack: str = ""
+
+    def to_row(self) -> Row:
+        """Return the slice without its file, as a database keeps it."""
+        place = self.geometry
+        axes = (place.position, place.across, place.down) if place else ()
+        rest = [
+            self.shape,
+            [axis.tolist() for axis in axes],
+            self.spacing_mm,
+            self.slope,
+            self.intercept,
+            self.inverted_bits,
+            _listed(self.native),
+            _listed(self.encoded),
+            self.colour,
+            self.tables,
+            _listed(self.window),
+            self.stack,
+        ]
+        text = json.dumps(rest, separators=(",", ":"))
+        return self.frame, self.patient, self.series, self.instance, text
+
+    @classmethod
+    def from_row(cls, file: File, row: Row) -> Slice:
+        """Return the slice that `to_row` made the row of."""
+        frame, patient, series, instance, text = row
+        shape, axes, spacing, slope, intercept, bits, native, encoded, *end = json.loads(text)
+        colour, tables, window, stack = end
+        return cls(
+            file=file,
+            frame=frame,
+            patient=patient,
+            series=series,
+            instance=instance,
+            shape=(shape[0], shape[1]),
+            geometry=Geometry(*(np.array(axis) for axis in axes)) if axes else None,
+            spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+            slope=slope,
+            intercept=intercept,
+            inverted_bits=bits,
+            native=Native(*native) if native else None,
+            encoded=Encoded(*encoded) if encoded else None,
+            colour=colour,
+            tables=tuple(tables),
+            window=Window(*window) if window else None,
+            stack=stack,
+        )
+
+
+def _listed(value: Native | Encoded | Window | None) -> tuple[Any, ...] | None:
+    return astuple(value) if value is not None else None

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from client.data.config import DicomDataset
-from client.data.dicom.header import Unusable
 from client.data.dicom.index import index
 from client.data.dicom.labels import Labels, read_labels
-from client.data.dicom.pixels import rescaled
-from client.data.dicom.quiet import quiet
-from client.data.dicom.resample import patch, windowed
-from client.data.dicom.select import Cut, cuts
-from client.data.dicom.slices import Slice
-from client.data.files import Reader
+from client.data.dicom.parallel import read_samples
+from client.data.dicom.select import cuts
+from client.data.dicom.slices import Slice, Vector
+from client.data.index.archive import Archive
+from client.data.masks import middles
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
 from common.data_spec import ImageSpec
 from common.errors import DataError, StudyError
 
-AIR_HU = -1000.0
-
 
 class DicomSource:
-    """Reads `kind = "dicom"`."""
+    """Reads `kind = "dicom"`.
+
+    Attributes:
+        archive: the data set's index, up to date; none: one is made for this time only.
+    """
+
+    archive: Archive | None = None
 
     def load(
         self, dataset: DicomDataset, spec: ImageSpec, classes: Sequence[str] | None
@@ -36,14 +37,14 @@ class DicomSource:
             raise StudyError("Images need a task with classes.", where="[task]")
         log = QuarantineLog()
         labels = read_labels(dataset, classes, points=spec.centre == "point", log=log)
-        slices = index(dataset.path, spec.modality, log, besides=[dataset.labels])
-        patients = _labelled(slices, labels, dataset, log)
+        patients = _labelled(self._slices(dataset, spec, log), labels, dataset, log)
+        points = _points(patients, labels, dataset, spec, log)
         chosen = [
             (patient, cut)
             for patient in sorted(patients)
-            for cut in cuts(patients[patient], labels.points.get(patient, ()), spec, log)
+            for cut in cuts(patients[patient], points.get(patient, ()), spec, log)
         ]
-        inputs, kept = _read([cut for _, cut in chosen], spec, log)
+        inputs, kept = read_samples([cut for _, cut in chosen], spec, log)
         names = [chosen[number][0] for number in kept]
         return RawSamples(
             inputs=inputs,
@@ -54,9 +55,17 @@ class DicomSource:
             notes=_notes(labels, patients),
         )
 
+    def _slices(
+        self, dataset: DicomDataset, spec: ImageSpec, log: QuarantineLog
+    ) -> Iterable[Slice]:
+        if self.archive is None:
+            return index(dataset.path, spec.modality, log, besides=[dataset.labels])
+        self.archive.refuse(log, besides=[dataset.labels])
+        return self.archive.everything()
+
 
 def _labelled(
-    slices: Sequence[Slice], labels: Labels, dataset: DicomDataset, log: QuarantineLog
+    slices: Iterable[Slice], labels: Labels, dataset: DicomDataset, log: QuarantineLog
 ) -> dict[str, list[Slice]]:
     """Group by patient; files of patients without a label are left out."""
     patients: dict[str, list[Slice]] = {}
@@ -77,48 +86,29 @@ def _labelled(
     return patients
 
 
+def _points(
+    patients: Mapping[str, Sequence[Slice]],
+    labels: Labels,
+    dataset: DicomDataset,
+    spec: ImageSpec,
+    log: QuarantineLog,
+) -> Mapping[str, Sequence[Vector]]:
+    """Return the points of interest: of the labels, or the middles of a structure in the masks."""
+    if spec.structure is None:
+        return labels.points
+    if dataset.masks is None:
+        raise DataError(
+            "The study crops round a structure, but the site has no masks.",
+            where="masks",
+            fix="Set masks in site.toml to the folder of the segmentations.",
+        )
+    name = dataset.structures.get(spec.structure, spec.structure)
+    points = middles(dataset.masks, name, set(patients), log)
+    for patient in sorted(set(patients) - set(points)):
+        log.add(patients[patient][0].file.name, "patient without the structure in the masks")
+    return points
+
+
 def _notes(labels: Labels, patients: dict[str, list[Slice]]) -> tuple[str, ...]:
     absent = len(labels.number) - len(patients)
     return (f"{absent} labelled patients have no usable images.",) if absent else ()
-
-
-def _read(
-    chosen: Sequence[Cut], spec: ImageSpec, log: QuarantineLog
-) -> tuple[NDArray[np.float32], list[int]]:
-    """Read the patches [n, 1, rows, columns]; return them with the numbers of those that could be."""
-    patches = np.empty((len(chosen), *spec.input_shape), dtype=np.float32)
-    kept: list[int] = []
-    last: Slice | None = None
-    image: NDArray[np.float32] | None = None
-    with quiet(), Reader() as reader:
-        for number, cut in enumerate(chosen):
-            if cut.slice is not last:
-                last, image = cut.slice, _image(cut.slice, reader, log)
-            if image is not None:
-                patches[len(kept), 0] = _patch(image, cut, spec)
-                kept.append(number)
-    return patches[: len(kept)], kept
-
-
-def _image(found: Slice, reader: Reader, log: QuarantineLog) -> NDArray[np.float32] | None:
-    try:
-        return rescaled(found, reader)
-    except Unusable as reason:
-        log.add(found.file.name, str(reason))
-    except OSError:
-        log.add(found.file.name, "cannot be read")
-    return None
-
-
-def _patch(image: NDArray[np.float32], cut: Cut, spec: ImageSpec) -> NDArray[np.float32]:
-    lowest = spec.window_centre - spec.window_width / 2.0
-    pad = AIR_HU if spec.modality == "CT" else lowest
-    step, centre = (1.0, 1.0), cut.centre
-    if spec.spacing_mm is not None and cut.slice.spacing_mm is not None:
-        rows, columns = cut.slice.spacing_mm
-        step = (spec.spacing_mm / rows, spec.spacing_mm / columns)
-    else:  # whole pixels: nothing is interpolated
-        half = (np.array(spec.image_size) - 1) / 2.0
-        centre = np.floor(centre - half + 0.5) + half
-    cut_out = patch(image, centre, step, spec.image_size, pad)
-    return windowed(cut_out, spec.window_centre, spec.window_width)

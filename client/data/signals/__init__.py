@@ -1,0 +1,1 @@
+"""Waveforms: WFDB, EDF and CSV recordings, cut into windows with a label."""

@@ -1,0 +1,81 @@
+"""One prepared cohort as a folder of arrays; what is damaged counts as missing."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.data.cohort import Cohort
+from client.data.quarantine import Quarantine
+from common.npy import ONE_AT_A_TIME
+
+ARRAYS = ("inputs", "targets", "patient", "is_test")
+META = "meta.json"
+_CHUNK = 1 << 24
+
+
+def write(folder: Path, cohort: Cohort) -> None:
+    """Write a cohort into an empty folder; what lies there is whole only once this returns.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    sums = {}
+    for name in ARRAYS:
+        array = np.ascontiguousarray(getattr(cohort, name))
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        sums[name] = _checksum(array)
+    meta = {
+        "crc32": sums,
+        "split_id": cohort.split_id,
+        "counts": dict(cohort.quarantine.counts),
+        "details": cohort.quarantine.details,
+        "notes": cohort.notes,
+    }
+    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    for file in folder.iterdir():
+        file.chmod(0o600)
+
+
+def read(folder: Path) -> Cohort | None:
+    """Return the cohort of a folder, its inputs memory-mapped; nothing if there is none or it is damaged."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        arrays = {name: _array(folder / f"{name}.npy", meta["crc32"][name]) for name in ARRAYS}
+        quarantine = Quarantine(meta["counts"], tuple((n, r) for n, r in meta["details"]))
+        return Cohort(
+            **arrays,
+            split_id=meta["split_id"],
+            quarantine=quarantine,
+            notes=tuple(meta["notes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+def size(cohort: Cohort) -> int:
+    """Return about how many bytes a cohort needs on disk."""
+    text = sum(len(name) + len(reason) + 8 for name, reason in cohort.quarantine.details)
+    arrays: list[int] = [getattr(cohort, name).nbytes for name in ARRAYS]
+    return sum(arrays) + text + (1 << 16)
+
+
+def _array(path: Path, expected: int) -> Any:
+    with ONE_AT_A_TIME:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if _checksum(array) != expected:
+        raise ValueError("damaged")
+    return array if path.stem == "inputs" else np.array(array)
+
+
+def _checksum(array: NDArray[Any]) -> int:
+    """Sum piece by piece: a map larger than the memory is read once from end to end."""
+    content, found = array.reshape(-1).view(np.uint8), 0
+    for start in range(0, len(content), _CHUNK):
+        found = zlib.crc32(content[start : start + _CHUNK].data, found)
+    return found

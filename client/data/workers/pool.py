@@ -1,0 +1,156 @@
+"""Spreads jobs over the cores; workers are kept for the next use and end by themselves when there is none."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import selectors
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from client.data.workers.wire import Answer, Outcome
+from client.data.workers.worker import Job, Worker
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may take.
+
+    Attributes:
+        seconds: then its worker is ended.
+        memory: bytes of address space of a worker.
+    """
+
+    seconds: int = 60
+    memory: int = 4 << 30
+
+
+LIMITS = Limits()
+BATCH = 8
+"""Jobs on their way to a worker at once: so many that it seldom waits, so few that they weigh nothing."""
+_idle: list[Worker] = []
+_taken = [0]
+_lock = threading.Lock()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def outcomes(
+    function: Callable[[Any], Answer], jobs: Iterable[Any], limits: Limits = LIMITS
+) -> Iterator[tuple[int, Outcome]]:
+    """Do jobs in worker processes; yield (number of the job, outcome) in the order in which they are done.
+
+    Neither a job that crashes its worker nor one that hangs stops the others: it is refused.
+
+    Args:
+        function: of a module; it gets a job and returns plain data and arrays.
+        jobs: taken as workers become free, never all at once.
+        limits: of each job.
+    """
+    name = f"{function.__module__}:{function.__qualname__}"
+    waiting: deque[Job] = deque()
+    numbered = enumerate(jobs)
+    team: list[Worker] = []
+    try:
+        with selectors.DefaultSelector() as selector:
+            while True:
+                _staff(team, selector, waiting, numbered, name, limits)
+                if not selector.get_map():
+                    break
+                for key, _ in selector.select():
+                    yield from _received(key.data, team, selector, waiting)
+    finally:
+        for worker in team:
+            _give_back(worker)
+
+
+def _staff(
+    team: list[Worker],
+    selector: selectors.BaseSelector,
+    waiting: deque[Job],
+    numbered: Iterator[Job],
+    name: str,
+    limits: Limits,
+) -> None:
+    """Give every free worker its next jobs; take on another worker while there are jobs and cores."""
+    while True:
+        free = next((worker for worker in team if not worker.busy), None)
+        if free is None and not _may_grow(team):
+            return
+        # After a crash jobs go out one at a time, so that none is held up behind another that crashes.
+        batch = [waiting.popleft()] if waiting else list(islice(numbered, BATCH))
+        if not batch:
+            return
+        if free is None:
+            free = _take(limits.memory)
+            team.append(free)
+        free.send(name, limits.seconds, batch)
+        selector.register(free.answers, selectors.EVENT_READ, free)
+
+
+def _received(
+    worker: Worker,
+    team: list[Worker],
+    selector: selectors.BaseSelector,
+    waiting: deque[Job],
+) -> Iterator[tuple[int, Outcome]]:
+    answers = worker.answers
+    found = worker.receive()
+    ended = not worker.is_alive()
+    if ended:
+        waiting.extend(worker.left())
+    if not worker.busy:
+        selector.unregister(answers)
+    if ended:
+        team.remove(worker)
+        _give_back(worker)
+    if found is not None:
+        yield found
+
+
+def _may_grow(team: list[Worker]) -> bool:
+    """Tell whether another worker fits: everybody gets one, and all together no more than there are cores."""
+    with _lock:
+        return not team or _taken[0] < cores()
+
+
+def _take(memory: int) -> Worker:
+    """Return an idle worker, or a new one."""
+    with _lock:
+        _taken[0] += 1
+        found = next((worker for worker in _idle if worker.memory == memory), None)
+        if found is not None:
+            _idle.remove(found)
+    if found is not None and found.is_alive():
+        return found
+    if found is not None:
+        found.kill()
+    return Worker(memory)
+
+
+def _give_back(worker: Worker) -> None:
+    """Keep a worker that has nothing to do; end one that was left in the middle of something."""
+    with _lock:
+        _taken[0] -= 1
+        keep = not worker.busy and worker.is_alive() and len(_idle) < cores()
+        if keep:
+            worker.rest()
+            _idle.append(worker)
+    if not keep:
+        worker.kill()
+
+
+@atexit.register
+def end() -> None:
+    """End the workers that are kept for the next use."""
+    with _lock:
+        for worker in _idle:
+            worker.kill()
+        _idle.clear()
