@@ -25,6 +25,9 @@ def doctor(
     only: Annotated[
         str | None, typer.Option(help="supernode or agent: this machine runs one half of the site.")
     ] = None,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Check the data alone, also before 'site init'.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
     html: Annotated[
         Path | None,
@@ -41,13 +44,14 @@ def doctor(
     import json
     from dataclasses import asdict
 
-    from client.doctor.examine import examine, exit_code
+    from client.doctor.examine import CHECKS, DATA, examine, exit_code
     from client.service.start import half_named
 
     look = None if study is None else _look(study)
+    checks = {name: check for name, check in CHECKS.items() if name in DATA or not data_only}
     findings = []
     shown = ""
-    for heading, finding in examine(site, half=half_named(only), look=look):
+    for heading, finding in examine(site, checks, half=half_named(only), look=look):
         findings.append((heading, finding))
         if not as_json:
             _show(heading if heading != shown else "", finding)

@@ -61,12 +61,25 @@ CHECKS: Mapping[str, Check] = {
 }
 """What is looked at, by the heading under which it is shown; from `study` on only when there is one."""
 
-_DATA = frozenset({"data", "patients", "decoders", "cache", "ledger", "study", "columns", "units"})
-_COHORT = frozenset({"cohort", "repeats", "images", "memory"})
+DATA: frozenset[str] = frozenset(
+    {
+        "data",
+        "patients",
+        "decoders",
+        "study",
+        "columns",
+        "units",
+        "cohort",
+        "repeats",
+        "images",
+        "memory",
+    }
+)
+"""What is about the data alone: of use before there is a site that could start."""
 
 LEFT_OUT: Mapping[Half | None, frozenset[str]] = {
     None: frozenset({"supernode"}),  # on one machine it need not run yet
-    Half.SUPERNODE: _DATA | _COHORT | {"supernode"},
+    Half.SUPERNODE: DATA | {"supernode", "cache", "ledger"},
     Half.AGENT: frozenset({"network", "enrolment"}),  # it may not reach the coordinator
 }
 """What does not concern a machine that runs one half of a site, or both."""

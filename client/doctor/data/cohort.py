@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HARMLESS = ("duplicate", "wrong modality", "localizer image", "not DICOM")
 """Reasons that nobody needs to do anything about."""
+NO_VALUE = "A sample without it cannot be used. See the list of names, and whether it is missing in your system, too."
 SHOWN = 6
 
 
@@ -84,7 +85,8 @@ def _left_out(quarantine: Quarantine, name: str) -> Iterator[Finding]:
     ordered = sorted(quarantine.counts.items(), key=lambda item: (-item[1], item[0]))
     for reason, count in ordered[:SHOWN]:
         text = f"left out: {count:,} × {reason}"
-        yield green(text) if reason in HARMLESS else amber(text, advice(reason))
+        fix = NO_VALUE if reason.startswith("no ") and " id" not in reason else advice(reason)
+        yield green(text) if reason in HARMLESS else amber(text, fix)
     if len(ordered) > SHOWN:
         yield amber(f"left out for {len(ordered) - SHOWN} other reasons, too.")
     if ordered:

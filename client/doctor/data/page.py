@@ -18,12 +18,14 @@ _PAGE = """{% from "plots.j2" import figure %}<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="robots" content="noindex"><title>Doctor: {{ site }}</title>
 <style>{% include "theme.css" %}{% include "tables.css" %}{% include "charts.css" %}
-main { max-width: 72rem; margin: 0 auto; padding: 0 1.5rem 3rem; } section { padding-top: 1.6rem; }
-.keep { border: 2px solid var(--bad); border-radius: 8px; padding: .7rem 1rem; font-weight: 600; }
-.level { font-weight: 600; white-space: nowrap; } .red { color: #b3261e; } .amber { color: #9a6700; }
-.green { color: #1a7f37; } .row { display: flex; flex-wrap: wrap; gap: .5rem; }
-.row img { width: 96px; height: 96px; object-fit: contain; image-rendering: pixelated; background: #000; }
-.fix { color: var(--soft); }</style></head><body><main>
+body { max-width: 72rem; } section { padding-top: 1.8rem; } h3 { margin: 1rem 0 .4rem; }
+.keep { margin-top: 1rem; border: 2px solid var(--bad); border-radius: 8px; padding: .7rem 1rem; font-weight: 600; }
+th, td { padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--fine); text-align: left; vertical-align: top; }
+.level { font-weight: 600; white-space: nowrap; } .red { color: var(--bad); } .amber { color: var(--warn-edge); }
+.green { color: var(--accent); } .fix { color: var(--soft); } .row { display: flex; flex-wrap: wrap; gap: .5rem; }
+.row img { width: 96px; height: 96px; object-fit: contain; image-rendering: pixelated; background: #000; }</style>
+</head>
+<body>
 <h1>What the doctor found at “{{ site }}”</h1>
 <p class="keep">This page is made from patients' data. It must not leave the hospital: do not send it to anybody
 outside, the coordinator included.</p>
@@ -38,7 +40,7 @@ outside, the coordinator included.</p>
 </div>{% if loop.last %}</section>{% endif %}{% endfor %}
 {% if plots %}<section><h2>How the values are spread</h2><div class="pair">
 {% for plot in plots %}{{ figure(plot, "plot-%d" % loop.index) }}{% endfor %}
-</div></section>{% endif %}</main></body></html>
+</div></section>{% endif %}</body></html>
 """
 
 

@@ -161,6 +161,9 @@ def test_the_whole_study_and_its_page(house: House) -> None:
     assert text.count("data:image/png;base64,") == 12
     assert "Pixel spacing" in text
     assert "SECRET" not in text + ran.stdout
+    ran = CliRunner().invoke(app, [str(house.folder), "--study", str(study), "--data-only"])
+    assert ran.exit_code == 0
+    assert "keys" not in ran.stdout
     asked = house.folder / "elsewhere.html"
     page.unlink()
     CliRunner().invoke(app, [str(house.folder), "--html", str(asked), "--json"])
