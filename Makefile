@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 
-.PHONY: setup demo test lint format bench fuzz fuzz-ports proto clean
+.PHONY: setup demo test lint format bench fuzz fuzz-ports soak proto clean
 
 setup: $(STAMP)
 
@@ -41,6 +41,10 @@ bench: bench-simulation bench-privacy
 
 bench-%: setup
 	$(BIN)/python -m benchmarks.$*
+
+# A thousand kills of a deployment's processes; the model and the books must not notice.
+soak: setup
+	PYTHONPATH=tests/helpers $(BIN)/python tests/e2e/soak.py --kills 1000
 
 # Ten minutes of garbage on every port of a deployment.
 fuzz-ports: setup

@@ -29,7 +29,7 @@ class DicomDataset(Dataset, TextFormat):
     kind: Literal["dicom"]
     labels: LocalPath
     masks: LocalPath | None = None
-    structures: dict[str, str] = {}
+    structures: dict[str, str] = Field(default_factory=dict)
     pacs: PacsConfig | None = None
 
 

@@ -78,7 +78,9 @@ def _modules() -> SimpleNamespace:
     from flwr.superlink.routers.fleet import router
     from flwr.superlink.servicer.fleet import fleet_handlers
 
-    return SimpleNamespace(run=flower_superlink, router=router, handlers=fleet_handlers, codes=ApiErrorCode)
+    return SimpleNamespace(
+        run=flower_superlink, router=router, handlers=fleet_handlers, codes=ApiErrorCode
+    )
 
 
 def main() -> None:

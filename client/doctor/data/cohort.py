@@ -12,9 +12,21 @@ if TYPE_CHECKING:
     from client.data.cohort import Cohort
     from client.data.quarantine import Quarantine
 
-HARMLESS = ("duplicate", "wrong modality", "localizer image", "not DICOM")
+HARMLESS = (
+    "duplicate",
+    "wrong modality",
+    "localizer image",
+    "not DICOM",
+    "reading without a value",
+)
 """Reasons that nobody needs to do anything about."""
-NO_VALUE = "A sample without it cannot be used. See the list of names, and whether it is missing in your system, too."
+ROWS = {
+    "no patient id": "Fill the column in: a row that belongs to nobody cannot be protected.",
+    "no target": "A row without an outcome cannot be used. See whether it is missing in your system, too.",
+    "impossible": "Compare the unit with the study's, and look for codes that mean missing (-1, 999).",
+    "file: ": "Another kind of file lies among the data, or its header differs: see the list of names.",
+}
+"""What to do about rows, by the start of the reason; of files the quarantine's own page knows."""
 SHOWN = 6
 
 
@@ -85,8 +97,8 @@ def _left_out(quarantine: Quarantine, name: str) -> Iterator[Finding]:
     ordered = sorted(quarantine.counts.items(), key=lambda item: (-item[1], item[0]))
     for reason, count in ordered[:SHOWN]:
         text = f"left out: {count:,} × {reason}"
-        fix = NO_VALUE if reason.startswith("no ") and " id" not in reason else advice(reason)
-        yield green(text) if reason in HARMLESS else amber(text, fix)
+        own = (fix for start, fix in ROWS.items() if reason.startswith(start))
+        yield green(text) if reason in HARMLESS else amber(text, next(own, "") or advice(reason))
     if len(ordered) > SHOWN:
         yield amber(f"left out for {len(ordered) - SHOWN} other reasons, too.")
     if ordered:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from client.doctor.data.patients import is_one_table
 from client.doctor.findings import Finding, Patient, green, red
 from common import plugins
 from common.errors import ConsiliumError, DataError
@@ -60,7 +61,7 @@ def _tables(
         wanted = {each: config.local(each) for each in [*features, spec.target]}
         wanted |= _own(config.record, config.patient, config.anchor, config.split)
         yield config.outcomes, wanted, [join.path for join in config.join]
-    elif config.kind == "series" and config.path.is_file():
+    elif config.kind == "series" and is_one_table(config.path):
         patient = config.patient if config.patient != "<file>" else None
         joined = [join.path for join in config.join]
         yield config.path, _own(config.time, config.value, config.record, patient), joined

@@ -42,8 +42,13 @@ def _of(name: str, config: DatasetConfig) -> Iterator[Finding]:
             yield from _column(name, config.path, config, config.patient, "row")
     elif config.kind == "records":
         yield from _column(name, config.outcomes, config, config.patient, "record")
-    elif config.kind == "series" and config.patient != "<file>" and config.path.is_file():
+    elif config.kind == "series" and config.patient != "<file>" and is_one_table(config.path):
         yield from _column(name, config.path, config, config.patient, "reading")
+
+
+def is_one_table(path: Path) -> bool:
+    """Tell a single table from a folder or archive of many."""
+    return path.is_file() and path.suffix.casefold() != ".zip"
 
 
 def _arrays(name: str, config: ArrayDataset) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from client.doctor.data.patients import LEAST_ROWS, is_one_table
 from client.doctor.findings import Finding, Patient, amber, green
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     name, config = look.dataset(patient.site)
     if config.kind == "table" and look.spec.kind == "table":
         found = [*_table(name, config, look.spec)]
-    elif config.kind == "series" and look.spec.kind == "series" and config.path.is_file():
+    elif config.kind == "series" and look.spec.kind == "series" and is_one_table(config.path):
         found = [*_series(name, config, look.spec)]
     else:
         return
@@ -124,7 +125,7 @@ def judged(
             if factor
             else f"Compare the units; see {key}.",
         )
-    elif len(known) > 1 and np.ptp(known) == 0:
+    elif len(known) >= LEAST_ROWS and np.ptp(known) == 0:
         yield amber(f"{what}: every value is the same.", "See that it is the right column.")
 
 

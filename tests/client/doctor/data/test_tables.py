@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_patients_in_both_splits_are_red(house: House) -> None:
         ([1.62, 1.75, 1.81], 120.0, 220.0, "scale.x = 100"),
         ([12345.0, 3.0, -8.0], 40.0, 50.0, "see [data.d] scale.x"),
         ([60.0, 61.0, np.nan, 900.0], 40.0, 400.0, None),
-        ([60.0, 60.0, 60.0], 40.0, 400.0, "right column"),
+        ([60.0] * 20, 40.0, 400.0, "right column"),
         ([np.nan], 40.0, 400.0, None),
     ],
 )
@@ -139,3 +140,14 @@ def test_units_of_a_table_and_of_readings(house: House, tmp_path: Path) -> None:
     assert "glucose in mmol/L" in found["amber"][0]
     house.write('kind = "series"\npath = "r.csv"\ntime_unit = "minutes"\nscale = 18.0182')
     assert by_level(house.findings("units", look=house.look("series")))["amber"] == []
+
+
+def test_an_archive_of_tables_is_left_to_the_source(house: House, tmp_path: Path) -> None:
+    readings = "\n".join(f"{5 * n},{100 + n % 9}" for n in range(200))
+    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
+        for number in range(8):
+            archive.writestr(f"p{number}.csv", f"time,value\n{readings}")
+    house.write('kind = "series"\npath = "r.zip"\npatient = "<file>"\ntime_unit = "minutes"')
+    found = house.findings("patients", "columns", "units", "cohort", look=house.look("series"))
+    assert by_level(found)["red"] == []
+    assert "8 patients" in found[0].text
