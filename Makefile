@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 
-.PHONY: setup demo test lint format bench fuzz fuzz-ports soak proto clean
+.PHONY: setup demo test test-deployment lint format bench fuzz fuzz-ports soak proto clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,11 @@ demo: setup
 	@echo "The report: demo/run/report.html"
 
 test: setup
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
+
+# Everything with real processes: hostile parties, kills, pulled cables, garbage; a quarter of an hour.
+test-deployment: setup
+	$(BIN)/pytest -n 2 --dist loadfile -m "" tests/e2e
 
 lint: setup
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ from common.keys import fingerprint, make_node_key, read_node_key
 from server.deployment.locks import held
 from server.deployment.pulse import EVERY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deployment]
 
 
 def free_ports(count: int) -> list[int]:

@@ -33,7 +33,7 @@ from simulations.rehearsal.hospital import Hospital
 from simulations.rehearsal.processes import send, wait_until
 from simulations.simulate import Simulation, simulate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deployment]
 
 SEED = 5
 SECONDS = 300.0

@@ -24,7 +24,7 @@ from client.setup.create import create_site
 from client.setup.dmz import write_dmz_half
 from client.site_folder import SiteFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deployment]
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,7 @@ def answers_of(file: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.deployment
 def test_a_site_that_refuses_is_named_and_the_others_go_on(federation: Federation) -> None:
     """An unapproved study, a changed one, and a hospital that introduces itself as another one; three runs at once.
 
@@ -204,6 +205,7 @@ def test_what_nobody_approved_is_refused_logged_and_costs_nothing(federation: Fe
     assert "Traceback" not in log
 
 
+@pytest.mark.deployment
 def test_the_first_round_again_and_again_buys_no_more_than_the_study(
     federation: Federation,
 ) -> None:
@@ -280,6 +282,7 @@ def peak(service: Service, program: str) -> int:
     return max(found, default=0)
 
 
+@pytest.mark.deployment
 def test_a_hostile_hospital_is_left_out_by_name_and_the_run_goes_on(
     federation: Federation, strangers: dict[str, Service]
 ) -> None:

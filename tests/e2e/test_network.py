@@ -31,7 +31,11 @@ from simulations.rehearsal.federation import state_of
 from simulations.rehearsal.hospital import Hospital
 from simulations.rehearsal.processes import free_ports, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(unavailable()), reason=unavailable())]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.deployment,
+    pytest.mark.skipif(bool(unavailable()), reason=unavailable()),
+]
 
 SEED = 5
 COORDINATOR, OUTER, INNER, CLINIC = "10.79.1.1", "10.79.1.2", "10.79.2.1", "10.79.2.2"

@@ -23,7 +23,7 @@ from client.site import load_site
 from common.errors import ConsiliumError, DataError, MachineError, StudyError
 from simulations.hospitals import create
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deployment]
 PATIENTS = 16
 PROTOCOLS = ("dicomweb", "get", "move")
 SHORT = ("federation.rounds=2", "training.local_steps=2", "evaluation.compare_non_private=false")
@@ -244,7 +244,12 @@ def test_a_server_that_dies(protocol: str, scanners: list[Path], tmp_path: Path)
             "cannot be reached",
         ),
         ("dicomweb", {"url": "http://127.0.0.1:{web}/nothing"}, MachineError, "404"),
-        ("get", {"called_aet": "NOBODY"}, StudyError, "does not answer to the title 'NOBODY'"),
+        (
+            "get",
+            {"called_aet": "NOBODY"},
+            StudyError,
+            "does not answer to the title 'NOBODY'|ended the association before it began",
+        ),
         ("get", {"port": "{free}"}, MachineError, "cannot be reached"),
         ("get", {"port": "{web}", "timeout_seconds": 3.0}, ConsiliumError, "PACS"),
         ("move", {"calling_aet": "STRANGER"}, StudyError, "does not send to 'STRANGER'"),

@@ -37,7 +37,7 @@ from simulations.rehearsal.federation import Federation
 from simulations.rehearsal.hospital import Hospital
 from simulations.rehearsal.processes import call, free_ports, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deployment]
 
 SECONDS = float(os.environ.get("CONSILIUM_FUZZ_SECONDS", "8"))
 SEED = int(os.environ.get("CONSILIUM_FUZZ_SEED", "1"))

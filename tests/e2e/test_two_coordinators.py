@@ -35,7 +35,7 @@ DELTA, PATIENTS = 1e-3, 40
 PATIENCE = 240.0
 """Seconds that something may take on a busy machine."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deployment]
 
 
 def study(name: str, rounds: int = 2, deadline: float = 200) -> Study:
@@ -172,7 +172,7 @@ def test_two_coordinators_share_one_device_one_ledger_and_one_log(meeting: Meeti
 
 
 def test_what_exceeds_the_budget_of_both_together_is_refused(meeting: Meeting) -> None:
-    third = study("third", rounds=1, deadline=10)
+    third = study("third", rounds=1, deadline=60)
     meeting.approve(third)
     before = Ledger(meeting.hospital.folder.ledger, "hospital-1", "hospital-1").charges()
     run = start(meeting.south, third)
