@@ -15,9 +15,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from fresh_wheel import install
 from pages import DOCUMENTS, Section, Step, missing, sections
 from readers import INSTALLS, Reader
-from wheel import install
 
 from simulations.rehearsal.processes import free_ports
 
