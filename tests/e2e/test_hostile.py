@@ -132,7 +132,6 @@ def answers_of(file: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.deployment
 def test_a_site_that_refuses_is_named_and_the_others_go_on(federation: Federation) -> None:
     """An unapproved study, a changed one, and a hospital that introduces itself as another one; three runs at once.
 
@@ -179,6 +178,7 @@ def test_a_site_that_refuses_is_named_and_the_others_go_on(federation: Federatio
 
 
 def test_what_nobody_approved_is_refused_logged_and_costs_nothing(federation: Federation) -> None:
+    """The study was approved, and run to its end, by the test before: asking on must buy nothing."""
     before = books(federation)
     run = submit(federation, study("asked"), "hostile")
     answers = answers_of(run.path / "answers.json")
