@@ -82,7 +82,9 @@ def resume(folder: CoordinatorFolder, name: str, *, dead: bool = False) -> Submi
     with changing(folder), connected(folder) as control:
         submission = read_submission(run)
         newest = submission.flower[-1:]
-        over = dead or run.problem.exists()  # it has told its end, and Flower hears of it a little later
+        over = (
+            dead or run.problem.exists()
+        )  # it has told its end, and Flower hears of it a little later
         if not over and any(
             known.id in newest and known.status == RUNNING for known in control.runs()
         ):
