@@ -48,10 +48,12 @@ def exists(pid: int) -> bool:
 
 
 @contextmanager
-def running(folder: Path, *programs: Program) -> Iterator[tuple[Supervisor, list[str]]]:
+def running(
+    folder: Path, *programs: Program, **pauses: float
+) -> Iterator[tuple[Supervisor, list[str]]]:
     """Supervise programs in a thread; what it says is in the list."""
     said: list[str] = []
-    supervisor = Supervisor(programs, folder / "run" / "lock", said.append, **PAUSES)
+    supervisor = Supervisor(programs, folder / "run" / "lock", said.append, **{**PAUSES, **pauses})
     stop = threading.Event()
     thread = threading.Thread(target=supervisor.run, args=(stop,))
     thread.start()
@@ -70,7 +72,8 @@ def started(said: list[str], name: str = "child") -> list[int]:
 
 
 def test_a_program_that_ends_is_started_again_with_growing_pauses(tmp_path: Path) -> None:
-    with running(tmp_path, program(tmp_path, "import sys; sys.exit(3)")) as (supervisor, said):
+    dies = program(tmp_path, "import sys; sys.exit(3)")
+    with running(tmp_path, dies, healthy_after=60.0) as (supervisor, said):
         until(lambda: len(started(said)) >= 5)
     state = supervisor.states()["child"]
     assert (state.running, state.exit_code) == (False, 3)

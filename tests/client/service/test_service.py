@@ -99,6 +99,11 @@ def test_an_approved_study_is_described_and_trained(
         charges = service.running.budget()[0]
         assert charges.studies == ("small",)
         assert 0 < charges.spent < charges.limit
+        end = time.monotonic() + 10.0
+        while len(events(service, "sent")) < 2 and time.monotonic() < end:
+            time.sleep(
+                0.02
+            )  # a reply is there a moment before the service has noted that it was sent
         snapshot = service.running.state.snapshot()
         assert snapshot.answered == 3
         assert snapshot.bytes_sent > 2 * answer.size
