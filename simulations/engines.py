@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,21 +106,34 @@ class Ray:
                 fix="Install it: pip install 'consilium[ray]'.",
             ) from None
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        run_simulation(
-            server_app=server,
-            client_app=build_client(
-                lambda context: sites.agent(int(context.node_config["partition-id"]))
-            ),
-            num_supernodes=len(sites.folders),
-            backend_config={
-                "init_args": {
-                    "num_cpus": self.workers,
-                    "log_to_driver": False,
-                    "logging_level": logging.ERROR,
+        with _pythonpath_restored():
+            run_simulation(
+                server_app=server,
+                client_app=build_client(
+                    lambda context: sites.agent(int(context.node_config["partition-id"]))
+                ),
+                num_supernodes=len(sites.folders),
+                backend_config={
+                    "init_args": {
+                        "num_cpus": self.workers,
+                        "log_to_driver": False,
+                        "logging_level": logging.ERROR,
+                    },
+                    "client_resources": {"num_cpus": 1, "num_gpus": self.gpus_per_site},
                 },
-                "client_resources": {"num_cpus": 1, "num_gpus": self.gpus_per_site},
-            },
-        )
+            )
+
+
+@contextmanager
+def _pythonpath_restored() -> Iterator[None]:
+    """Flower's engine puts all of sys.path into PYTHONPATH, and so into every process started later; undo that."""
+    before = os.environ.get("PYTHONPATH")
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH", None)
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 def quiet_flower() -> None:

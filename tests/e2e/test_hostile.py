@@ -35,10 +35,12 @@ from simulations.rehearsal.hospital import Hospital
 from simulations.rehearsal.processes import Service, call, free_ports
 
 HERE = Path(__file__).parent / "hostile"
-sys.path.append(str(HERE))
+sys.path.append(str(HERE))  # and away below: nothing else may find the sitecustomize there
 
 from hostile_bundle import bundle_with_code  # noqa: E402
 from hostile_hospital import HUGE, MARK, TWISTS  # noqa: E402
+
+sys.path.remove(str(HERE))
 
 FIRST, SECOND, WOLF = NAMES
 PATIENCE = 240.0

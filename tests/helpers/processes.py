@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -40,22 +39,23 @@ def run_fresh(*arguments: object, cwd: Path, timeout: float = 90) -> Ended:
     return wait(start(*arguments, cwd=cwd), timeout)
 
 
-def _hear_ctrl_c() -> None:
-    """A shell in the background has its children ignore SIGINT; what is tested here is that they do not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+HEAR_CTRL_C = ["env", "--default-signal=INT"]
+"""A shell in the background has its children ignore SIGINT; what is tested here is that they do not.
+
+No `preexec_fn`: it makes Python fork, and gRPC's threads in a forked child of this process end it with SIGABRT.
+"""
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     """Start the command in a Python of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "common.cli", *map(str, arguments)],
+        [*HEAR_CTRL_C, sys.executable, "-m", "common.cli", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **ENVIRONMENT},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_hear_ctrl_c,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -89,7 +90,9 @@ def test_the_order_of_the_folders_makes_no_difference(
 
 @pytest.mark.ray
 def test_rays_engine_gives_the_same_model(finished: Path, run: Run) -> None:
+    before = dict(os.environ)
     made = run(engine=Ray(2))
+    assert os.environ.get("PYTHONPATH") == before.get("PYTHONPATH")
     assert model(made) == model(finished)
     for site in NAMES:
         assert [c.event for c in charges(made, site)] == [c.event for c in charges(finished, site)]

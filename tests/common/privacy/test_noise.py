@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from fractions import Fraction
 from typing import Any
@@ -178,19 +179,23 @@ def test_a_stream_cannot_be_used_twice() -> None:
                 duplicate(stream)
 
 
+FORKS = """
+import os, sys
+from common.privacy.noise import SecureRandom
+stream = SecureRandom.system()
+stream.normal(1)
+if os.fork() == 0:
+    os.write(1, stream.normal(1).tobytes())
+    os._exit(0)
+os.wait()
+os.write(1, stream.normal(1).tobytes())
+"""
+
+
 def test_a_forked_process_gets_noise_of_its_own() -> None:
-    stream = SecureRandom.system()
-    stream.normal(1)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writer, stream.normal(1).tobytes())
-        os._exit(0)
-    os.waitpid(child, 0)
-    theirs = np.frombuffer(os.read(reader, 8))
-    os.close(reader)
-    os.close(writer)
-    assert theirs[0] != stream.normal(1)[0]
+    said = subprocess.run([sys.executable, "-c", FORKS], stdout=subprocess.PIPE, check=True).stdout
+    theirs, ours = np.frombuffer(said)
+    assert theirs != ours
 
 
 @pytest.mark.parametrize(

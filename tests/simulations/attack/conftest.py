@@ -22,11 +22,11 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def make_subject(folder: Path) -> Callable[..., Subject]:
+def make_subject(folder: Path, tmp_path: Path) -> Callable[..., Subject]:
     """The function that makes what is attacked: `make_subject(privacy={…}, seed=…)`."""
 
     def make(seed: int | None = None, **sections: dict[str, Any]) -> Subject:
         site = load_site(folder / "hospital-1")
-        return Subject(tiny_study(**sections), site, folder / "agents", seed)
+        return Subject(tiny_study(**sections), site, tmp_path / "agents", seed)
 
     return make
