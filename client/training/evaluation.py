@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -39,36 +39,76 @@ def evaluate(
     rows = cohort.rows("test")
     if not len(rows):
         return Tally.zeros(space.task.tally_layout)
-    inputs, targets = torch.from_numpy(cohort.inputs[rows]), torch.from_numpy(cohort.targets[rows])
-    outputs = _forward(space, weights, inputs, check)
+    held_out = _HeldOut(cohort, rows)
     if space.study.evaluation.per == "sample":
-        return space.task.tally(outputs, targets, inputs, torch.ones(len(rows)))
-    patient = np.unique(cohort.patient[rows], return_inverse=True)[1]
-    if space.task.classes is not None and _one_target_each(patient, cohort.targets[rows]):
-        first = torch.from_numpy(np.unique(patient, return_index=True)[1])
-        means = _mean_by(outputs, torch.from_numpy(patient))
-        return space.task.tally(means, targets[first], inputs[first], torch.ones(len(first)))
-    weight = 1.0 / np.bincount(patient)[patient]
-    return space.task.tally(outputs, targets, inputs, torch.from_numpy(weight))
+        return _by_sample(space, weights, held_out, np.ones(len(rows)), check)
+    if space.task.pools_patients and held_out.one_target_each:
+        return _by_patient(space, weights, held_out, check)
+    weight = 1.0 / np.bincount(held_out.patient)[held_out.patient]
+    return _by_sample(space, weights, held_out, weight, check)
+
+
+class _HeldOut:
+    """The samples of the held-out patients, numbered from 0."""
+
+    def __init__(self, cohort: Cohort, rows: npt.NDArray[np.int64]) -> None:
+        self.cohort, self.rows = cohort, rows
+        self.targets = cohort.targets[rows]
+        _, self.first, self.patient = np.unique(
+            cohort.patient[rows], return_index=True, return_inverse=True
+        )
+
+    @property
+    def one_target_each(self) -> bool:
+        """Whether every patient's samples have one and the same target."""
+        return bool((self.targets == self.targets[self.first][self.patient]).all())
+
+    def inputs(self, samples: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return inputs of samples, read from where the cohort keeps them."""
+        return torch.from_numpy(self.cohort.inputs[self.rows[samples]])
+
+
+def _by_sample(
+    space: Workspace,
+    weights: Vector,
+    held_out: _HeldOut,
+    weight: npt.NDArray[np.float64],
+    check: Callable[[], None],
+) -> Tally:
+    """Tally batch after batch, so that only one is held in memory, however large the outputs are."""
+    total = Tally.zeros(space.task.tally_layout)
+    for samples, inputs, outputs in _forward(space, weights, held_out, check):
+        targets = torch.from_numpy(held_out.targets[samples])
+        total = total + space.task.tally(
+            outputs, targets, inputs, torch.from_numpy(weight[samples])
+        )
+    return total
+
+
+def _by_patient(
+    space: Workspace, weights: Vector, held_out: _HeldOut, check: Callable[[], None]
+) -> Tally:
+    """Tally each patient's mean outputs."""
+    outputs = torch.cat([part for _, _, part in _forward(space, weights, held_out, check)])
+    means = _mean_by(outputs, torch.from_numpy(held_out.patient))
+    targets = torch.from_numpy(held_out.targets[held_out.first])
+    return space.task.tally(means, targets, held_out.inputs(held_out.first), torch.ones(len(means)))
 
 
 def _forward(
-    space: Workspace, weights: Vector, inputs: torch.Tensor, check: Callable[[], None]
-) -> torch.Tensor:
+    space: Workspace, weights: Vector, held_out: _HeldOut, check: Callable[[], None]
+) -> Iterator[tuple[npt.NDArray[np.int64], torch.Tensor, torch.Tensor]]:
+    """Yield samples, their inputs and the network's outputs, batch after batch."""
     network = channels_last(space.fresh_network(weights))
     network.eval()
     size = space.study.training.physical_batch or BATCH
-    parts = []
-    with torch.inference_mode():
-        for part in inputs.split(size):
-            check()
-            parts.append(network(laid_out(part.to(space.device))).float().cpu())
-    return torch.cat(parts)
-
-
-def _one_target_each(patient: npt.NDArray[np.int64], targets: npt.NDArray[np.generic]) -> bool:
-    pairs = np.unique(np.stack([patient, targets.astype(np.int64)]), axis=1)
-    return bool(pairs.shape[1] == len(np.unique(patient)))
+    for start in range(0, len(held_out.rows), size):
+        check()
+        samples = np.arange(start, min(start + size, len(held_out.rows)))
+        inputs = held_out.inputs(samples)
+        with torch.inference_mode():
+            outputs = network(laid_out(inputs.to(space.device))).float().cpu()
+        yield samples, inputs, outputs
 
 
 def _mean_by(outputs: torch.Tensor, group: torch.Tensor) -> torch.Tensor:

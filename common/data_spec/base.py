@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from common.data_spec.steps import Shape, Step, shape_after
 from common.later import LATER
 
 Scalar = bool | int | float | str
+
+TARGETS = {
+    "class": "one class a sample",
+    "classes": "any number of findings a sample",
+    "values": "later values of the series",
+    "hazard": "a time and whether the event came then",
+    "mask": "a mask of structures",
+    "points": "points with a size",
+    "none": "no targets",
+}
+"""Kinds of targets, in words."""
 
 
 class Spec(BaseModel):
@@ -42,6 +55,11 @@ class Spec(BaseModel):
         raise NotImplementedError
 
     @property
+    def target_kind(self) -> str:
+        """What a sample's target is; see `TARGETS`."""
+        return "class"
+
+    @property
     def model_shape(self) -> Shape:
         """Shape of one sample as the model sees it: after the steps."""
         return shape_after(self.steps, str(getattr(self, "kind", "")), self.input_shape)
@@ -52,9 +70,30 @@ class SizedSpec(Spec):
 
     Attributes:
         image_size: in pixels: one number for a square, or [rows, columns].
+        labels: what is known of an image: its class; findings, each present, absent or unknown (1, 0, -1); a mask of
+            the structures, on the image's own grid; points with a size; or nothing.
+        structures: names of what the masks or points show, in the order of their numbers 1, 2, …
     """
 
     image_size: tuple[int, int]
+    labels: Literal["class", "classes", "mask", "points", "none"] = Field(
+        default="class", json_schema_extra=LATER
+    )
+    structures: tuple[str, ...] = Field(default=(), max_length=255, json_schema_extra=LATER)
+
+    @model_validator(mode="after")
+    def _named_structures(self) -> SizedSpec:
+        """Refuse masks of nothing, and structures that nobody asks for."""
+        if (self.labels in ("mask", "points")) != bool(self.structures):
+            raise ValueError("labels = 'mask' or 'points' and structures belong together")
+        if len(set(self.structures)) != len(self.structures):
+            raise ValueError("a structure is listed twice")
+        return self
+
+    @property
+    def target_kind(self) -> str:
+        """What a sample's target is."""
+        return self.labels
 
     @field_validator("image_size", mode="before")
     @classmethod

@@ -77,6 +77,11 @@ class SeriesSpec(Spec):
         return (self.maximum - self.minimum) / 2.0
 
     @property
+    def target_kind(self) -> str:
+        """What a window's target is."""
+        return "values"
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample: (T, 1)."""
         return (self.in_steps(self.history_minutes), 1)

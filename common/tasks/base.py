@@ -72,6 +72,8 @@ class Task(Protocol):
         tally_layout: names and shapes of the tally's arrays.
         tally_bound: the largest L2 norm that one unit of weight 1 adds to the tally.
         headline: the metric that curves and tables show first.
+        targets: the kinds of targets (`common.data_spec.base.TARGETS`) that it learns from.
+        pools_patients: whether a patient's outputs are averaged where all the patient's targets are the same.
     """
 
     Options: type[Options]
@@ -80,6 +82,8 @@ class Task(Protocol):
     tally_layout: TallyLayout
     tally_bound: float
     headline: str
+    targets: frozenset[str]
+    pools_patients: bool
 
     def __init__(self, options: Any, study: Any) -> None: ...
 

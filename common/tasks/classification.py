@@ -50,6 +50,8 @@ class Classification:
 
     Options = ClassificationOptions
     headline = "auc"
+    targets = frozenset({"class"})
+    pools_patients = True
 
     def __init__(self, options: ClassificationOptions, study: Study) -> None:
         self.classes: tuple[str, ...] | None = options.classes

@@ -39,6 +39,8 @@ class Forecasting:
     Options = ForecastingOptions
     classes: tuple[str, ...] | None = None
     headline = "rmse"
+    targets = frozenset({"values"})
+    pools_patients = False
 
     def __init__(self, options: ForecastingOptions, study: Study) -> None:
         data = study.data

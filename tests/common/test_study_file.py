@@ -329,8 +329,8 @@ def test_the_order_of_keys_and_comments_do_not_change_the_fingerprint(tmp_path: 
         assert a.fingerprint == b.fingerprint
 
 
-def test_only_images_can_be_augmented() -> None:
+def test_only_images_can_be_flipped() -> None:
     content = tomllib.loads(template("series", "x"))
     content["training"]["augment"] = ["flip"]
-    with pytest.raises(StudyError, match="turns images"):
+    with pytest.raises(StudyError, match="for data of kind arrays, dicom, not series"):
         parse_study(content, where="x")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from battery import UNIT, clipped, clipped_sum, distance, gradient_of, without
 from torch import nn
 
 from common.errors import StudyError
@@ -22,7 +23,6 @@ from common.study_template import template
 from common.tasks import build_task
 
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")
-UNIT = torch.tensor([0, 2, 1, 2, 2, 3, 0])  # seven samples of four patients, not in order
 SIDE = 8
 MODELS: list[dict[str, Any]] = [
     {"name": "compact-cnn", "channels": [4, 4]},
@@ -61,46 +61,10 @@ def case(model: dict[str, Any], task: str) -> tuple[nn.Module, LossPerSample, Un
     return network, task_.loss, UnitBatch(inputs, targets, UNIT, 4)
 
 
-def reference(
-    network: nn.Module, loss: LossPerSample, batch: UnitBatch, unit: int
-) -> dict[str, torch.Tensor]:
-    """Gradient of a unit's mean loss, by plain autograd."""
-    own = batch.unit == unit
-    network.zero_grad()
-    loss(network(batch.inputs[own]), batch.targets[own]).mean().backward()
-    return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
-
-
-def clipped(gradient: dict[str, torch.Tensor], clip: float) -> dict[str, torch.Tensor]:
-    norm = math.sqrt(sum(float(g.double().pow(2).sum()) for g in gradient.values()))
-    return {name: g * min(1.0, clip / max(norm, 1e-12)) for name, g in gradient.items()}
-
-
 @pytest.fixture(params=["bookkeeping", "hooks"])
 def name(request: pytest.FixtureRequest) -> Name:
     """The engine's name."""
     return request.param  # type: ignore[no-any-return]
-
-
-def summed(
-    name: Name, network: nn.Module, loss: LossPerSample, batch: UnitBatch, clip: float
-) -> dict[str, torch.Tensor]:
-    """What the engine gives, by parameter name."""
-    engine = make_engine(name, copy.deepcopy(network))
-    names = [n for n, p in engine.module.named_parameters() if p.requires_grad]
-    return dict(zip(names, engine.clipped_sum(batch, loss, Clipping(clip)), strict=True))
-
-
-def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
-    return math.sqrt(sum(float((a[n].double() - b[n].double()).pow(2).sum()) for n in a))
-
-
-def without(batch: UnitBatch, unit: int) -> UnitBatch:
-    keep = batch.unit != unit
-    left = batch.unit[keep]
-    return UnitBatch(
-        batch.inputs[keep], batch.targets[keep], left - (left > unit).long(), batch.units - 1
-    )
 
 
 @pytest.mark.parametrize(("model", "task"), CASES, ids=IDS)
@@ -111,9 +75,9 @@ def test_the_sum_is_that_of_the_patients_clipped_one_by_one(
     for clip in (1e-3, 0.3, 1e6):
         expected: dict[str, torch.Tensor] = {}
         for unit in range(4):
-            for name, part in clipped(reference(network, loss, batch, unit), clip).items():
+            for name, part in clipped(gradient_of(network, loss, batch, unit), clip).items():
                 expected[name] = expected.get(name, 0) + part  # type: ignore[operator]
-        found = summed(name, network, loss, batch, clip)
+        found = clipped_sum(name, network, loss, batch, clip)
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5 * min(1, clip))
@@ -126,9 +90,9 @@ def test_removing_any_one_patient_changes_the_sum_by_at_most_the_clip(
 ) -> None:
     network, loss, batch = case(model, task)
     loud = UnitBatch(batch.inputs * 5, batch.targets, batch.unit, batch.units)
-    whole = summed(name, network, loss, loud, clip)
+    whole = clipped_sum(name, network, loss, loud, clip)
     for unit in range(4):
-        change = distance(whole, summed(name, network, loss, without(loud, unit), clip))
+        change = distance(whole, clipped_sum(name, network, loss, without(loud, unit), clip))
         assert 0 < change <= clip * (1 + 1e-5)  # float32 sums round
 
 
@@ -136,7 +100,7 @@ def test_the_bound_is_reached_and_held_when_a_patient_has_many_samples(name: Nam
     network, loss, _ = case({"name": "linear"}, "classification")
     inputs = torch.full((8, 1, SIDE, SIDE), 9.0)
     batch = UnitBatch(inputs, torch.zeros(8, dtype=torch.long), torch.zeros(8).long(), 1)
-    total = summed(name, network, loss, batch, 0.5)
+    total = clipped_sum(name, network, loss, batch, 0.5)
     norm = math.sqrt(sum(float(g.double().pow(2).sum()) for g in total.values()))
     assert 0.5 * (1 - 1e-5) <= norm <= 0.5
 
@@ -145,7 +109,7 @@ def test_units_without_samples_do_not_loosen_the_bound(name: Name) -> None:
     """As many units as samples, yet one unit owns two: they are clipped as one."""
     network, loss, batch = case({"name": "linear"}, "classification")
     same = UnitBatch(batch.inputs[:2], torch.zeros(2).long(), torch.tensor([1, 1]), 2)
-    total = summed(name, network, loss, same, 1e-3)
+    total = clipped_sum(name, network, loss, same, 1e-3)
     assert distance(total, {n: torch.zeros_like(g) for n, g in total.items()}) <= 1e-3
 
 
@@ -158,7 +122,7 @@ def test_a_patient_with_a_sample_that_is_no_number_contributes_nothing(
     inputs = batch.inputs.clone()
     inputs[3] = poison  # of unit 2, which has other samples too
     poisoned = UnitBatch(inputs, batch.targets, batch.unit, batch.units)
-    found, left = (summed(name, network, loss, b, 0.1) for b in (poisoned, without(batch, 2)))
+    found, left = (clipped_sum(name, network, loss, b, 0.1) for b in (poisoned, without(batch, 2)))
     for part, value in left.items():
         torch.testing.assert_close(found[part], value, rtol=1e-5, atol=1e-7)
 
@@ -210,7 +174,7 @@ def test_a_loss_that_is_not_one_value_a_sample_is_refused(name: Name, shape: str
         return {"column": losses[:, None], "mean": losses.mean(), "half": losses[:3]}[shape]
 
     with pytest.raises(StudyError, match="one value per sample") as caught:
-        summed(name, network, wrong, batch, 0.1)
+        clipped_sum(name, network, wrong, batch, 0.1)
     assert "trailing dimension" in caught.value.fix
 
 
@@ -243,7 +207,7 @@ def test_mixed_precision_keeps_sums_and_bounds_in_full(
     found = engine.clipped_sum(batch, loss, Clipping(0.1))
     names = [n for n, p in engine.module.named_parameters() if p.requires_grad]
     assert all(part.dtype == torch.float32 for part in found)
-    full = summed(name, network, loss, batch, 0.1)
+    full = clipped_sum(name, network, loss, batch, 0.1)
     mixed = dict(zip(names, found, strict=True))
     size = distance(full, {n: torch.zeros_like(g) for n, g in full.items()})
     assert distance(mixed, full) <= 0.5 * size

@@ -94,7 +94,7 @@ def test_the_loss_is_one_value_a_sample(kind: str) -> None:
 
 
 def test_only_series_can_be_forecast() -> None:
-    with pytest.raises(StudyError, match="needs a series"):
+    with pytest.raises(StudyError, match="learns from later values"):
         make("arrays")
 
 
