@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from client.data.config import DatasetConfig
 from common import plugins
 from common.errors import StudyError
+from common.transfer.places import FOLDER, look_in
 
 FILE_NAME = "site.toml"
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?$"
@@ -244,6 +245,7 @@ def load_site(path: Path) -> Site:
     except ValidationError as error:
         raise _explain(error, file) from None
     _check_names(parsed, file)
+    look_in(file.parent / FOLDER)
     return Site(
         name=parsed.site.name,
         folder=file.parent.resolve(),

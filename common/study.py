@@ -20,8 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from common.augmentations.base import Augmentation
 from common.data_spec import DataSpec
 from common.later import LATER, drop_later_defaults
+from common.transfer.section import Transfer
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 RATE = re.compile(r"[0-9]{1,12}/[0-9]{1,12}|[0-9]{0,12}\.?[0-9]{1,12}", re.ASCII)
@@ -99,7 +101,9 @@ class Training(Schedule):
         ge=1,
         description="samples held in memory at once; default: what the memory allows",
     )
-    augment: tuple[Literal["flip", "rotate"], ...] = Field(default=(), description="images only")
+    augment: tuple[Augmentation, ...] = Field(
+        default=(), max_length=16, description="random changes of training samples, in order"
+    )
     views: int = Field(
         default=1, ge=1, le=64, description="augmented views of a sample, averaged inside its unit"
     )
@@ -244,11 +248,12 @@ class Study(Section):
     privacy: Privacy
     federation: Federation
     evaluation: Evaluation = Evaluation()
+    transfer: Transfer | None = Field(default=None, json_schema_extra=LATER)
 
     @model_validator(mode="after")
-    def _only_images_turn(self) -> Study:
-        if self.training.augment and len(self.data.model_shape) != 3:
-            raise ValueError("training.augment turns images; these data are none")
+    def _fitting_augmentations(self) -> Study:
+        for each in self.training.augment:
+            each.require(self.data.kind, self.data.target_kind)
         return self
 
     @property

@@ -9,7 +9,7 @@ from common.models import build_model
 from common.privacy.plan import evaluated_rounds, plan_site
 from common.study import Study
 from common.tasks import build_task
-from common.weights import Layout
+from common.weights import Layout, exchanged
 
 
 def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
@@ -23,7 +23,9 @@ def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
         StudyError: the model cannot take the data, or a site of that size cannot take the steps.
     """
     task = build_task(study)
-    layout = Layout.of(build_model(study, task.outputs).state_dict())
+    network = build_model(study, task.outputs)
+    layout = Layout.of(exchanged(network))
+    frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     tally = sum(_product(shape) for shape in task.tally_layout.values())
     found = {
         "study": study.name,
@@ -33,6 +35,7 @@ def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
         "input_shape": list(study.data.model_shape),
         "exchanged": {
             "parameters": layout.size,
+            "frozen": frozen,
             "tensors": len(layout.entries),
             "bytes_a_round": 4 * layout.size,
             "statistics": {name: list(shape) for name, shape in task.tally_layout.items()},
@@ -87,14 +90,15 @@ def _product(shape: tuple[int, ...]) -> int:
 
 def render(found: dict[str, Any]) -> str:
     """Return the facts as text for a person."""
-    exchanged = found["exchanged"]
+    sent = found["exchanged"]
     lines = [
         f"study        {found['study']}  (fingerprint {found['fingerprint'][:16]}…)",
         f"task, model  {found['task']}, {found['model']} on samples of shape {tuple(found['input_shape'])}",
-        f"exchanged    {exchanged['parameters']:,} weights in {exchanged['tensors']} tensors, "
-        f"{exchanged['bytes_a_round']:,} bytes a site and round",
-        f"             statistics {', '.join(exchanged['statistics'])}: {exchanged['statistics_bytes']:,} bytes, "
-        f"{exchanged['evaluations']} times, as far as each site's policy lets them out",
+        f"exchanged    {sent['parameters']:,} weights in {sent['tensors']} tensors, "
+        f"{sent['bytes_a_round']:,} bytes a site and round",
+        *([f"             {sent['frozen']:,} more are frozen"] if sent["frozen"] else []),
+        f"             statistics {', '.join(sent['statistics'])}: {sent['statistics_bytes']:,} bytes, "
+        f"{sent['evaluations']} times, as far as each site's policy lets them out",
         f"rounds       {found['rounds']}, {found['algorithm']}",
     ]
     if not found["privacy"]:

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from common import plugins
 from common.errors import StudyError
 from common.study import Choice, Study
+from common.transfer.places import FOLDER, look_in
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """Read, validate and complete a study file.
+    """Read, validate and complete a study file; its checkpoint is looked for beside it, too.
 
     Args:
         path: the TOML file.
@@ -25,7 +26,10 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     Raises:
         StudyError: the file is missing, is not TOML, or holds something that a study does not know.
     """
-    return parse_study(apply_overrides(read_toml(path, "study"), overrides), where=str(path))
+    study = parse_study(apply_overrides(read_toml(path, "study"), overrides), where=str(path))
+    if study.transfer is not None:
+        look_in(path.parent, path.parent / FOLDER)
+    return study
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from common.errors import PolicyError
 
@@ -56,6 +57,12 @@ class Layout:
     def digest(self) -> str:
         """The sha256 of the layout, in hex."""
         return hashlib.sha256(json.dumps(self.entries).encode()).hexdigest()
+
+
+def exchanged(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the part of a network's state dict that is trained and exchanged: all but frozen parameters."""
+    frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
 
 
 def pack(state: Mapping[str, torch.Tensor]) -> Vector:

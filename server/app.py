@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
 
 from common.algorithms import build_algorithm
 from common.files import write_atomically
@@ -17,7 +20,7 @@ from common.models import build_model
 from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import Tally, Task
-from common.weights import Layout, Vector, pack
+from common.weights import Layout, exchanged, pack, unpack
 from server import checkpoint
 from server.checkpoint import Checkpoint
 from server.conduct import SIMULATED, Conduct
@@ -79,16 +82,16 @@ def run(job: Job, grid: Grid) -> None:
     began, started = time.monotonic(), _now()
     study, task = job.study, build_task(job.study)
     network = build_model(study, task.outputs)
-    layout = Layout.of(network.state_dict())
+    layout = Layout.of(exchanged(network))
     newest = checkpoint.latest(job.folder.checkpoints, layout, study.fingerprint)
-    start = newest or Checkpoint(0, pack(network.state_dict()), {})
+    start = newest or Checkpoint(0, pack(exchanged(network)), {})
     exchange = _meet(job, grid, layout, 4 * layout.size + 8 * _values(task) + _SLACK)
     members = _gather(job, exchange)
     job.listener.ready(members, start.round + 1)
     algorithm = build_algorithm(study)
     rounds = Rounds(exchange, study, task, algorithm, layout, job.folder, job.listener, job.conduct)
     weights, tallies = rounds.run(start)
-    _write_model(job.folder, weights, layout)
+    _write_model(job.folder, network, unpack(weights, layout))
     outcome = _outcome(study, task, rounds.members, tallies)
     outcome |= {
         "parameters": layout.size,
@@ -121,8 +124,10 @@ def _gather(job: Job, exchange: Exchange) -> list[Member]:
     ).members()
 
 
-def _write_model(folder: RunFolder, weights: Vector, layout: Layout) -> None:
-    content = checkpoint.save_model_bytes(weights, layout)
+def _write_model(folder: RunFolder, network: nn.Module, learned: Mapping[str, Tensor]) -> None:
+    """Write the whole network, its frozen part too: who uses it needs no other file."""
+    network.load_state_dict(dict(learned), strict=False)
+    content: bytes = save_tensors({n: v.contiguous() for n, v in network.state_dict().items()})
     write_atomically(folder.model, content, durable=True, mode=0o644)
 
 

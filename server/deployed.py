@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from common.errors import ConsiliumError, RunError
 from common.study import Study
 from common.study_file import load_study
+from common.transfer.places import FOLDER, look_in
 from server.app import Job, run
 from server.conduct import Conduct
 from server.enrolled import Enrolled
@@ -34,6 +35,7 @@ def run_deployed(grid: Grid, context: Context) -> None:
     """
     home, name = _home(), _run_name(context)
     folder = RunFolder(home / "runs" / name)
+    look_in(home / FOLDER)
     study = _study(folder, str(context.run_config.get("fingerprint", "")))
     conduct = Conduct(patient=True, durable=True, enrolled=Enrolled(home / "sites.json"))
     progress = Progress(folder, study.federation.rounds)

@@ -6,6 +6,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from common.privacy.facts import privacy_facts
 from common.study import Study
 from common.tasks import build_task
 from server.run_folder import RunFolder
@@ -34,7 +35,7 @@ def write_metrics(folder: RunFolder, study: Study) -> dict[str, Any]:
         "engine": "deployment",
         "parameters": outcome["parameters"],
         "algorithm": study.federation.algorithm.name,
-        "privacy": _privacy(study),
+        "privacy": privacy_facts(study, "sites"),
         "curves": outcome["curves"],
         "started": outcome["started"],
         "finished": outcome["finished"],
@@ -54,21 +55,3 @@ def _sites(folder: RunFolder, outcome: dict[str, Any]) -> dict[str, Any]:
     for name, scores in outcome["site_metrics"].items():
         figures[name] |= {key: value for key, value in scores.items() if key in _SCORES}
     return figures
-
-
-def _privacy(study: Study) -> dict[str, Any]:
-    privacy = study.privacy
-    if not privacy.enabled:
-        return {"enabled": False}
-    return {
-        "enabled": True,
-        "unit": privacy.unit,
-        "epsilon_target": privacy.epsilon,
-        "noise_multiplier": privacy.noise_multiplier,
-        "delta": privacy.delta,
-        "clip_norm": privacy.clip_norm,
-        "sampling_rate": privacy.sampling_rate,
-        "units_per_step": privacy.units_per_step,
-        "adjacency": "add/remove",
-        "randomness": "system",
-    }

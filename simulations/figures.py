@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from common.privacy.facts import privacy_facts
 from common.study import Study
 from common.tasks import build_task
 from server.run_folder import RunFolder
@@ -78,25 +79,11 @@ def _site_figures(sites: SimulatedSites, outcome: dict[str, Any]) -> dict[str, A
 
 
 def _privacy(study: Study, sites: SimulatedSites) -> dict[str, Any]:
-    privacy = study.privacy
-    if not privacy.enabled:
-        return {"enabled": False}
-    statistics = sorted(
-        {sites.site(number).policy.statistics for number in range(min(len(sites.folders), 50))}
-    )
-    return {
-        "enabled": True,
-        "unit": privacy.unit,
-        "epsilon_target": privacy.epsilon,
-        "noise_multiplier": privacy.noise_multiplier,
-        "delta": privacy.delta,
-        "clip_norm": privacy.clip_norm,
-        "sampling_rate": privacy.sampling_rate,
-        "units_per_step": privacy.units_per_step,
-        "adjacency": "add/remove",
-        "randomness": "system" if sites.seed is None else "fixed",
-        "statistics": ", ".join(statistics),
-    }
+    found = privacy_facts(study, "system" if sites.seed is None else "fixed")
+    if study.privacy.enabled:
+        policies = [sites.site(number).policy for number in range(min(len(sites.folders), 50))]
+        found["statistics"] = ", ".join(sorted({policy.statistics for policy in policies}))
+    return found
 
 
 def versions() -> dict[str, str]:

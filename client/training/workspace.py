@@ -18,7 +18,7 @@ from common.models import build_model
 from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import Task
-from common.weights import Layout, Vector, pack, unpack
+from common.weights import Layout, Vector, exchanged, pack, unpack
 
 
 class Progress(Protocol):
@@ -118,12 +118,17 @@ class Workspace:
     @lazy
     def layout(self) -> Layout:
         """The declared layout of what is exchanged."""
-        return Layout.of(self.template.state_dict())
+        return Layout.of(exchanged(self.template))
+
+    @property
+    def initial(self) -> Vector:
+        """The packed weights before the first round."""
+        return pack(exchanged(self.template))
 
     def fresh_network(self, weights: Vector) -> nn.Module:
         """Return a network of its own that holds the given weights."""
         network = copy.deepcopy(self.template)
-        network.load_state_dict(unpack(weights, self.layout))
+        network.load_state_dict(unpack(weights, self.layout), strict=False)  # the rest is frozen
         return network.to(self.device)
 
     def packed(self, network: nn.Module) -> Vector:

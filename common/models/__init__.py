@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
 
 def build_model(study: Study, outputs: int) -> nn.Module:
-    """Return the study's network, initialised from the study's public seed on the CPU.
+    """Return the study's network, initialised from the study's public seed on the CPU, or from its checkpoint.
+
+    Parameters that the study freezes ask for no gradient.
 
     Args:
         study: names the family and gives its options, the sample shape and the seed.
         outputs: width of the last layer, from the task.
 
     Raises:
-        StudyError: the family cannot take samples of the study's shape.
+        StudyError: the family cannot take samples of the study's shape, or the checkpoint does not fit.
+        MachineError, TamperedError: the checkpoint is not here.
     """
     import torch
 
@@ -29,4 +32,8 @@ def build_model(study: Study, outputs: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(study.study.seed)
         network: nn.Module = family.build(options, tuple(study.data.model_shape), outputs)
+        if study.transfer is not None:
+            from common.transfer.start import start
+
+            start(network, study.transfer)
     return network

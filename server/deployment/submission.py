@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 
 from common.bundle import make_bundle
 from common.errors import RunError
+from common.files import write_atomically
 from common.study import Study
 from common.study_file import load_study
+from common.transfer.places import FOLDER, find, look_in
 from server.deployment.control import Control, connected
 from server.deployment.flower_records import RUNNING
 from server.deployment.folder import CoordinatorFolder
@@ -41,6 +43,7 @@ def submit(folder: CoordinatorFolder, study: Study, name: str) -> Submission:
     run = folder.run(check_name(name))
     bundle = make_bundle(study)
     sha256 = hashlib.sha256(bundle).hexdigest()
+    _keep_checkpoint(folder, study)
     with changing(folder), connected(folder) as control:
         control.runs(limit=1)  # a server that does not answer leaves no folder behind
         run.create(study)
@@ -51,6 +54,22 @@ def submit(folder: CoordinatorFolder, study: Study, name: str) -> Submission:
         except BaseException:
             shutil.rmtree(run.path, ignore_errors=True)
             raise
+
+
+def _keep_checkpoint(folder: CoordinatorFolder, study: Study) -> None:
+    """Have the checkpoint of a study at hand for its rounds, and when it is resumed.
+
+    Raises:
+        MachineError, TamperedError: it is not here.
+    """
+    if study.transfer is None or study.transfer.checkpoint is None:
+        return
+    place = folder.path / FOLDER
+    look_in(place)
+    found = find(study.transfer)
+    if found.parent != place:
+        place.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(place / found.name, found.read_bytes(), durable=True)
 
 
 def stop(folder: CoordinatorFolder, name: str) -> None:

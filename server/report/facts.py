@@ -132,5 +132,6 @@ def provenance(run: Run) -> list[Fact]:
 
 _RANDOMNESS = {
     "fixed": "a fixed seed (rehearsal only)",
+    "sites": "each hospital’s own generator; its ledger says which",
     "system": "the operating system’s generator",
 }

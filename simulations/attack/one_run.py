@@ -12,7 +12,6 @@ from common.errors import StudyError
 from common.lazy import lazy
 from common.privacy.plan import SitePlan
 from common.study import Study
-from common.weights import pack
 from simulations.attack.alarm import FALSE_ALARM, Moments, Separation, moments, separation
 from simulations.attack.bounds import (
     Guesses,
@@ -161,7 +160,7 @@ def attack(subject: Subject, study: Study, canaries: int, name: str) -> Outcome:
     if not isinstance(space, MarkedWorkspace) or plan is None:
         raise TypeError("The agent has no marks.")
     agent.describe()
-    weights = pack(space.template.state_dict())
+    weights = space.initial
     gained = np.zeros(canaries)
     for round_ in range(1, plan.rounds + 1):
         request = Request(study.fingerprint, round_, weights, train=True, evaluate=False)

@@ -16,7 +16,7 @@ from common.lazy import lazy
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan
 from common.study import Choice
-from common.weights import Vector, pack
+from common.weights import Vector
 from simulations.attack.canaries import MarkedWorkspace, marked, subset
 from simulations.attack.subject import Subject, observable
 
@@ -74,7 +74,7 @@ class Probe:
     @lazy
     def start(self) -> Vector:
         """The study's initial weights."""
-        return pack(self.space.template.state_dict())
+        return self.space.initial
 
     def real(self, count: int, most: int | None = None) -> Samples:
         """Return some of the hospital's patients, at most K samples of each unless `most` says otherwise."""

@@ -53,7 +53,13 @@ class Coordinator:
     def start(self) -> None:
         """Start the service and wait until it answers."""
         self.service.start()
-        wait_until(self.answers, "The coordinator's start", START_SECONDS, log=self.service.log)
+        wait_until(
+            self.answers,
+            "The coordinator's start",
+            START_SECONDS,
+            log=self.service.log,
+            service=self.service,
+        )
 
     def answers(self) -> bool:
         """Whether the SuperLink answers the coordinator's own commands."""

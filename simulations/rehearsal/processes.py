@@ -163,15 +163,27 @@ def command_line(pid: int) -> str:
 
 
 def wait_until(
-    done: Callable[[], bool], what: str, seconds: float, *, log: Path | None = None
+    done: Callable[[], bool],
+    what: str,
+    seconds: float,
+    *,
+    log: Path | None = None,
+    service: Service | None = None,
 ) -> None:
     """Wait for something to come true.
 
+    Args:
+        done: whether it has.
+        what: in words.
+        seconds: how long to wait.
+        log: whose end is told when it did not.
+        service: without which it cannot.
+
     Raises:
-        MachineError: it did not, in time.
+        MachineError: it did not, in time, or the service ended.
     """
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and (service is None or service.running):
         try:
             if done():
                 return
@@ -179,4 +191,7 @@ def wait_until(
             pass
         time.sleep(0.1)
     last = log.read_text(errors="replace")[-1500:] if log is not None and log.exists() else ""
-    raise MachineError(f"{what} did not happen within {seconds:.0f} seconds.", where=last)
+    why = f"did not happen within {seconds:.0f} seconds"
+    if service is not None and not service.running:
+        why = "failed: its process ended"
+    raise MachineError(f"{what} {why}.", where=last)

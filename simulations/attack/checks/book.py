@@ -14,7 +14,6 @@ from client.training.evaluation import evaluate
 from client.training.workspace import Silent
 from common.errors import BudgetError, Interrupted
 from common.privacy.events import GaussianEvent
-from common.weights import pack
 from simulations.attack.alarm import FALSE_ALARM
 from simulations.attack.checks.base import Finding, check
 from simulations.attack.probe import Probe
@@ -61,7 +60,7 @@ def _agent(subject: Subject, name: str, counting: _Counting | None = None) -> At
 
 
 def _ask(agent: AttackedAgent, round_: int, *, evaluate: bool = False, nudge: float = 0) -> Request:
-    weights = pack(agent.space.template.state_dict()) + np.float32(nudge)
+    weights = agent.space.initial + np.float32(nudge)
     return Request(agent.study.fingerprint, round_, weights, train=not evaluate, evaluate=evaluate)
 
 

@@ -13,7 +13,6 @@ from scipy.stats import chi2, kstest
 from client.messages import Request
 from client.randomness import Randomness
 from common.privacy.noise import SecureRandom
-from common.weights import pack
 from simulations.attack.canaries import MarkedWorkspace
 from simulations.attack.checks.base import Finding, check, unlikely
 from simulations.attack.probe import Floats, Probe
@@ -117,7 +116,7 @@ def _rounds(subject: Subject, name: str, rounds: int) -> list[Floats]:
     space = agent.space
     if not isinstance(space, MarkedWorkspace):
         raise TypeError("The agent has no marks.")
-    weights = pack(space.template.state_dict())
+    weights = space.initial
     gained = []
     for round_ in range(1, rounds + 1):
         _reseed_libraries()

@@ -10,7 +10,6 @@ from scipy.special import ndtr
 from scipy.stats import binom, chi2
 
 from client.messages import Request
-from common.weights import pack
 from simulations.attack.canaries import MarkedWorkspace
 from simulations.attack.checks.base import Finding, check, unlikely
 from simulations.attack.one_run import Coins
@@ -114,7 +113,7 @@ def _drawn(subject: Subject, name: str, rounds: int) -> list[Coins]:
     space = agent.space
     if not isinstance(space, MarkedWorkspace) or agent.plan is None:
         raise TypeError("The agent has no marks.")
-    weights = pack(space.template.state_dict())
+    weights = space.initial
     scale = agent.plan.divisor / subject.plan.divisor / Probe(subject, marks=1).whole
     drawn = []
     for round_ in range(1, rounds + 1):
