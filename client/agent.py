@@ -196,14 +196,27 @@ class Agent(Prepared):
         progress = Stoppable(self.watch(request.round), self._stop)
         sampling = self._stream(request, "sampling")
         if self.plan is None:
-            return train_plain(self.space, request.weights, self.samples, sampling, progress)[0]
+            weights, _ = train_plain(
+                self.space, request.weights, self.samples, sampling, progress, request.round
+            )
+            return weights
         noise = self._stream(request, "noise")
         return train_private(
-            self.space, request.weights, self.samples, self.plan, sampling, noise, progress
+            self.space,
+            request.weights,
+            self.samples,
+            self.plan,
+            sampling,
+            noise,
+            progress,
+            request.round,
         )
 
     def _tally(self, request: Request) -> Floats:
-        tally = evaluate(self.space, request.weights, self.cohort, self._stop.check).flat()
+        exact = self.terms.statistics == "exact"
+        tally = evaluate(
+            self.space, request.weights, self.cohort, self._stop.check, exact=exact
+        ).flat()
         if self.terms.statistics == "noisy" and self.plan is not None:
             deviation = self.plan.evaluation_noise * self.space.task.tally_bound
             tally = tally + deviation * self._stream(request, "statistics").normal(tally.size)

@@ -23,6 +23,7 @@ from pydantic import (
 from common.augmentations.base import Augmentation
 from common.data_spec import DataSpec
 from common.later import LATER, drop_later_defaults
+from common.subgroups import Subgroup
 from common.transfer.section import Transfer
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
@@ -75,7 +76,7 @@ class Schedule(Section):
 class WithoutPrivacy(Section):
     """`[training.without_privacy]`: what changes when the study runs without noise, for comparison."""
 
-    optimizer: Literal["sgd", "adam"] | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None
     learning_rate: float | None = Field(default=None, gt=0)
     momentum: float | None = Field(default=None, ge=0, lt=1)
     local_steps: int | None = Field(default=None, ge=1)
@@ -89,10 +90,32 @@ class WithoutPrivacy(Section):
         return self
 
 
+class RateSchedule(Section):
+    """`[training.schedule]`: how the learning rate changes from round to round, the same at every site."""
+
+    name: Literal["cosine", "linear", "step", "constant"] = "cosine"
+    warmup_rounds: int = Field(default=0, ge=0, description="the rate rises to its full value")
+    final_share: float = Field(
+        default=0.0, ge=0, le=1, description="of the rate, in the last round; cosine and linear"
+    )
+    every: int = Field(default=10, ge=1, description="rounds between steps")
+    factor: float = Field(default=0.5, gt=0, le=1, description="by which a step lowers the rate")
+
+
 class Training(Schedule):
     """`[training]`: the local optimiser."""
 
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        default="sgd", description="adamw is adam: its weight decay is decoupled in any case"
+    )
+    schedule: RateSchedule | None = Field(default=None, json_schema_extra=LATER)
+    ema: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="send an exponential moving average of a round's weights; the share kept a step",
+        json_schema_extra=LATER,
+    )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled, applied after the noise")
     batch_size: int = Field(default=32, ge=1, description="samples a step, without privacy only")
@@ -205,6 +228,12 @@ class Federation(Section):
         default=1.0, gt=0, le=1, description="share of the sites asked each round"
     )
     deadline_seconds: float = Field(default=3600.0, gt=0, description="for one round")
+    stop_after: int | None = Field(
+        default=None,
+        ge=1,
+        description="end the run after so many evaluations without a better headline figure",
+        json_schema_extra=LATER,
+    )
     wire: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="type of the weights that sites send; bfloat16 halves what they upload",
@@ -235,6 +264,30 @@ class Evaluation(Section):
     compare_non_private: bool = Field(
         default=False, description="run the same study without privacy as well"
     )
+    subgroups: tuple[Subgroup, ...] = Field(
+        default=(),
+        max_length=8,
+        description='whose figures are also given by group: "sex", "age", or groups of a column',
+        json_schema_extra=LATER,
+    )
+    subgroup_bins: int = Field(
+        default=20,
+        ge=2,
+        description="of the score histograms of each subgroup: fewer, so that noise hides less",
+        json_schema_extra=LATER,
+    )
+    smallest_group: int = Field(
+        default=10,
+        ge=2,
+        description="subgroups of fewer patients are not shown, nor what would give them away",
+        json_schema_extra=LATER,
+    )
+
+    @model_validator(mode="after")
+    def _different_subgroups(self) -> Evaluation:
+        if len({subgroup.name for subgroup in self.subgroups}) != len(self.subgroups):
+            raise ValueError("two subgroups have the same name")
+        return self
 
 
 class Study(Section):

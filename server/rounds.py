@@ -28,6 +28,7 @@ from server.members import Member, choose, save_members
 from server.questions import Question
 from server.replies import Reader, Replies, Witness
 from server.run_folder import RunFolder
+from server.stopping import learned_enough
 from server.tallies import Tallies, pooled
 
 
@@ -68,7 +69,7 @@ class Rounds:
         return sorted(members, key=lambda member: member.name)
 
     def run(self, start: Checkpoint) -> tuple[Vector, dict[str, Tally]]:
-        """Run the rounds after `start`; return the final weights and every site's tally of them.
+        """Run the rounds after `start`, or fewer; return the final weights and every site's tally of them.
 
         Raises:
             SitesError: too few sites answered a round. The last checkpoint stands.
@@ -76,6 +77,8 @@ class Rounds:
         self.algorithm.restore(self.strategy, start.strategy)
         weights = start.weights
         for round_ in range(start.round + 1, self.study.federation.rounds + 1):
+            if learned_enough(self.study, self.task, self.folder.read_rounds):
+                break
             weights = self._round(round_, weights)
         return weights, self._evaluate(weights)
 

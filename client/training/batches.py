@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from client.training.augment import augment
+from common.augmentations.base import Augmentation
 from common.privacy.engine import UnitBatch
 from common.privacy.noise import SecureRandom
 
@@ -63,7 +64,7 @@ class UnitSampler:
         rate: q.
         per_unit: K, at most so many samples of a unit in one step.
         physical_batch: samples in one piece; a unit with more makes a piece of its own.
-        augmentations: applied to images.
+        augmentations: the study's, applied to every drawn sample and, where it is a mask, its target.
         views: augmented copies of every drawn sample; a unit's gradient is the mean over all of them.
         random: the stream that draws units, samples and augmentations.
     """
@@ -72,7 +73,7 @@ class UnitSampler:
     rate: Fraction
     per_unit: int
     physical_batch: int
-    augmentations: tuple[str, ...]
+    augmentations: tuple[Augmentation, ...]
     random: SecureRandom
     views: int = 1
 
@@ -97,8 +98,10 @@ class UnitSampler:
         unit = torch.from_numpy(np.repeat(np.arange(len(rows)), drawn))
         device = self.samples.inputs.device
         index, unit = index.to(device), unit.to(device)
-        inputs = augment(self.samples.inputs[index], self.augmentations, self.random)
-        return UnitBatch(inputs, self.samples.targets[index], unit, len(rows))
+        inputs, targets = augment(
+            self.samples.inputs[index], self.samples.targets[index], self.augmentations, self.random
+        )
+        return UnitBatch(inputs, targets, unit, len(rows))
 
 
 def _pieces(rows: list[Index], limit: int) -> Iterator[list[Index]]:

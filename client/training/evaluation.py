@@ -11,7 +11,8 @@ import torch
 from client.data.cohort import Cohort
 from client.training.workspace import Workspace
 from common.memory_format import channels_last, laid_out
-from common.tasks.base import Tally
+from common.tasks.base import Tally, Task
+from common.tasks.subgroups import Groups, Subgrouped
 from common.weights import Vector
 
 BATCH = 256
@@ -23,7 +24,12 @@ def _go_on() -> None:
 
 
 def evaluate(
-    space: Workspace, weights: Vector, cohort: Cohort, check: Callable[[], None] = _go_on
+    space: Workspace,
+    weights: Vector,
+    cohort: Cohort,
+    check: Callable[[], None] = _go_on,
+    *,
+    exact: bool = False,
 ) -> Tally:
     """Return the statistics of the weights on the held-out patients.
 
@@ -35,13 +41,24 @@ def evaluate(
         weights: what is evaluated.
         cohort: whose held-out patients it is evaluated on.
         check: called before every batch; may raise to end the evaluation.
+        exact: the tally leaves without noise: subgroups of few patients are emptied, which noise makes needless, and
+            which under noise would be one more thing that depends on the patients.
     """
     rows = cohort.rows("test")
     if not len(rows):
         return Tally.zeros(space.task.tally_layout)
     held_out = _HeldOut(cohort, rows)
+    tally = _tally(space, weights, held_out, check)
+    if exact and isinstance(space.task, Subgrouped):
+        return space.task.without_small_groups(tally, held_out.group_sizes(space.task))
+    return tally
+
+
+def _tally(
+    space: Workspace, weights: Vector, held_out: _HeldOut, check: Callable[[], None]
+) -> Tally:
     if space.study.evaluation.per == "sample":
-        return _by_sample(space, weights, held_out, np.ones(len(rows)), check)
+        return _by_sample(space, weights, held_out, np.ones(len(held_out.rows)), check)
     if space.task.pools_patients and held_out.one_target_each:
         return _by_patient(space, weights, held_out, check)
     weight = 1.0 / np.bincount(held_out.patient)[held_out.patient]
@@ -63,6 +80,18 @@ class _HeldOut:
         """Whether every patient's samples have one and the same target."""
         return bool((self.targets == self.targets[self.first][self.patient]).all())
 
+    def groups(self, samples: npt.NDArray[np.int64]) -> Groups | None:
+        """Return the subgroups that samples' patients belong to; none where the study has no subgroups."""
+        found = self.cohort.groups
+        return None if found is None else found[self.cohort.patient[self.rows[samples]]]
+
+    def group_sizes(self, task: Subgrouped) -> list[list[int]]:
+        """Return the held-out patients by division and group; of whom nothing is known, in the last."""
+        groups = task.placed(self.groups(self.first), len(self.first))
+        sizes = [len(subgroup.labels) for subgroup in task.subgroups]
+        pairs = zip(groups.T, sizes, strict=True)
+        return [np.bincount(group, minlength=size).tolist() for group, size in pairs]
+
     def inputs(self, samples: npt.NDArray[np.int64]) -> torch.Tensor:
         """Return inputs of samples, read from where the cohort keeps them."""
         return torch.from_numpy(self.cohort.inputs[self.rows[samples]])
@@ -78,10 +107,8 @@ def _by_sample(
     """Tally batch after batch, so that only one is held in memory, however large the outputs are."""
     total = Tally.zeros(space.task.tally_layout)
     for samples, inputs, outputs in _forward(space, weights, held_out, check):
-        targets = torch.from_numpy(held_out.targets[samples])
-        total = total + space.task.tally(
-            outputs, targets, inputs, torch.from_numpy(weight[samples])
-        )
+        each = torch.from_numpy(weight[samples])
+        total = total + _counted(space.task, held_out, samples, outputs, inputs, each)
     return total
 
 
@@ -91,8 +118,23 @@ def _by_patient(
     """Tally each patient's mean outputs."""
     outputs = torch.cat([part for _, _, part in _forward(space, weights, held_out, check)])
     means = _mean_by(outputs, torch.from_numpy(held_out.patient))
-    targets = torch.from_numpy(held_out.targets[held_out.first])
-    return space.task.tally(means, targets, held_out.inputs(held_out.first), torch.ones(len(means)))
+    inputs, each = held_out.inputs(held_out.first), torch.ones(len(means))
+    return _counted(space.task, held_out, held_out.first, means, inputs, each)
+
+
+def _counted(
+    task: Task,
+    held_out: _HeldOut,
+    samples: npt.NDArray[np.int64],
+    outputs: torch.Tensor,
+    inputs: torch.Tensor,
+    weights: torch.Tensor,
+) -> Tally:
+    """Return the tally of samples, by subgroup where the study has some."""
+    targets = torch.from_numpy(held_out.targets[samples])
+    if isinstance(task, Subgrouped):
+        return task.tally(outputs, targets, inputs, weights, held_out.groups(samples))
+    return task.tally(outputs, targets, inputs, weights)
 
 
 def _forward(

@@ -12,6 +12,7 @@ import torch
 from client.training.augment import augment
 from client.training.batches import Samples
 from client.training.optimizer import LocalOptimizer
+from client.training.schedule import learning_rate
 from client.training.workspace import Progress, Workspace
 from common.memory_format import channels_last, laid_out
 from common.privacy.noise import SecureRandom
@@ -20,7 +21,12 @@ from common.weights import Vector
 
 
 def train_plain(
-    space: Workspace, weights: Vector, samples: Samples, random: SecureRandom, progress: Progress
+    space: Workspace,
+    weights: Vector,
+    samples: Samples,
+    random: SecureRandom,
+    progress: Progress,
+    round_: int = 1,
 ) -> tuple[Vector, int]:
     """Train on the samples from `weights`; return the new weights and the number of steps.
 
@@ -30,25 +36,31 @@ def train_plain(
         samples: the training samples.
         random: stream that shuffles and augments.
         progress: told about every step; may stop the round with `Interrupted`.
+        round_: the round's number, on which the learning rate may depend.
     """
     training = space.study.training
     count = len(samples.inputs)
     network = channels_last(space.fresh_network(weights))
     network.train()
-    optimizer = LocalOptimizer(network, training, space.algorithm)
+    optimizer = LocalOptimizer(
+        network, training, space.algorithm, learning_rate(space.study, round_)
+    )
     steps = planned_steps(training, count)
     for step, batch in zip(
         range(steps), _batches(count, training.batch_size, random), strict=False
     ):
         progress.step(step, steps)
         index = torch.from_numpy(batch).to(space.device)
-        images = laid_out(augment(samples.inputs[index], training.augment, random))
+        inputs, targets = augment(
+            samples.inputs[index], samples.targets[index], training.augment, random
+        )
         for parameter in optimizer.parameters:
             parameter.grad = None
-        loss = space.task.loss(network(images), samples.targets[index]).mean()
+        loss = space.task.loss(network(laid_out(inputs)), targets).mean()
         loss.backward()
         optimizer.step()
         progress.loss(loss.item())
+    optimizer.finish()
     return space.packed(network), steps
 
 

@@ -8,6 +8,7 @@ import torch
 
 from client.training.batches import Samples, UnitSampler
 from client.training.optimizer import LocalOptimizer
+from client.training.schedule import learning_rate
 from client.training.workspace import Progress, Workspace
 from common.privacy.engine import Footprint, LossPerSample
 from common.privacy.engines import make_engine
@@ -63,6 +64,7 @@ def train_private(
     sampling: SecureRandom,
     noise: SecureRandom,
     progress: Progress,
+    round_: int = 1,
 ) -> Vector:
     """Take the plan's noisy steps from `weights` and return the new weights.
 
@@ -74,6 +76,7 @@ def train_private(
         sampling: stream that draws patients, their samples and augmentations.
         noise: stream that draws the Gaussian noise; independent of `sampling`.
         progress: told about every step; may stop the round with `Interrupted`.
+        round_: the round's number, on which the learning rate may depend.
     """
     privacy, training = space.study.privacy, space.study.training
     engine = make_engine(privacy.engine, space.fresh_network(weights), training.precision)
@@ -88,11 +91,13 @@ def train_private(
         sampling,
         training.views,
     )
-    optimizer = LocalOptimizer(engine.module, training, space.algorithm)
+    rate = learning_rate(space.study, round_)
+    optimizer = LocalOptimizer(engine.module, training, space.algorithm, rate)
     watched = WatchedLoss(space.task.loss)
     for step in range(plan.steps_per_round):
         progress.step(step, plan.steps_per_round)
         private_gradient(engine, sampler.draw(), watched, plan, noise)
         optimizer.step()
         progress.loss(watched.mean())
+    optimizer.finish()
     return space.packed(engine.module)

@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float64]
 TallyLayout = Mapping[str, tuple[int, ...]]
 Metrics = dict[str, float]
 
+LOWER_IS_BETTER = frozenset({"loss", "rmse", "mae", "hausdorff_95_mm", "brier", "ece"})
+"""Figures of errors; of all others more is better."""
+
 
 @dataclass(frozen=True)
 class Tally:

@@ -1,0 +1,1 @@
+"""Random changes of training samples, `[training] augment`, one family a file; each sample changes by itself."""
