@@ -86,7 +86,14 @@ class Prepared:
     def cohort(self) -> Cohort:
         """The site's patients for this study."""
         classes = self.space.task.classes
-        return prepare(self.site, self.study.data, classes, self._secret, self.folders.cache)
+        return prepare(
+            self.site,
+            self.study.data,
+            classes,
+            self._secret,
+            self.folders.cache,
+            self.study.evaluation.subgroups,
+        )
 
     @lazy
     def samples(self) -> Samples:

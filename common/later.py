@@ -22,5 +22,5 @@ def drop_later_defaults(section: BaseModel, content: dict[str, Any]) -> None:
         inner = value if isinstance(value, tuple | list) else [value]
         written = content[name] if isinstance(value, tuple | list) else [content[name]]
         for each, text in zip(inner, written, strict=True):
-            if isinstance(each, BaseModel):
+            if isinstance(each, BaseModel) and isinstance(text, dict):
                 drop_later_defaults(each, text)

@@ -2,7 +2,8 @@
 
 Another package adds its own by declaring, in its `pyproject.toml`, an entry point in one of the groups
 `consilium.tasks`, `consilium.models`, `consilium.algorithms`, `consilium.sources`, `consilium.commands`,
-`consilium.steps`, `consilium.audits`, `consilium.finders`, `consilium.site_commands`, `consilium.server_commands`.
+`consilium.steps`, `consilium.augmentations`, `consilium.audits`, `consilium.finders`, `consilium.site_commands`,
+`consilium.server_commands`.
 """
 
 from __future__ import annotations

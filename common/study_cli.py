@@ -41,7 +41,7 @@ def check(
 def new(
     file: Annotated[Path, typer.Argument(help="Where to write it.")],
     kind: Annotated[
-        str, typer.Option(help="Kind of data: dicom, arrays, table or series.")
+        str, typer.Option(help="Kind of data: dicom, arrays, table, series, records or signals.")
     ] = "dicom",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from common import plugins
 from common.errors import StudyError
+from common.later import drop_later_defaults
 from common.study import Choice, Study
 from common.transfer.places import FOLDER, look_in
 
@@ -101,7 +102,9 @@ def _complete(kind: str, choice: Choice, where: str) -> Choice:
     except StudyError as error:
         raise StudyError(error.what, where=f"{where} name", fix=error.fix) from None
     options = plugins.parse_options(schema, choice.options, where=where)
-    return Choice(name=choice.name, **options.model_dump(mode="json"))
+    content = options.model_dump(mode="json")
+    drop_later_defaults(options, content)
+    return Choice(name=choice.name, **content)
 
 
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

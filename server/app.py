@@ -32,6 +32,7 @@ from server.post import Post
 from server.roster import Roster
 from server.rounds import Rounds
 from server.run_folder import RunFolder
+from server.subgroups import by_hospital
 from server.tallies import pooled
 
 
@@ -137,15 +138,18 @@ def _outcome(
     total = Tally.zeros(task.tally_layout)
     for tally in tallies.values():
         total = total + tally
+    site_metrics = {name: task.metrics(tally) for name, tally in tallies.items()}
+    curves = task.curves(total) if tallies else {}
+    hospitals = by_hospital(task, site_metrics, study.evaluation.smallest_group)
     return {
         "study": study.name,
         "fingerprint": study.fingerprint,
         "final": pooled(task, tallies),
-        "curves": task.curves(total) if tallies else {},
+        "curves": curves | {"subgroups": hospitals + curves.get("subgroups", [])},
         "sites": {
             member.name: {"declared_patients": member.declared_patients} for member in members
         },
-        "site_metrics": {name: task.metrics(tally) for name, tally in tallies.items()},
+        "site_metrics": site_metrics,
     }
 
 

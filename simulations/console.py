@@ -154,16 +154,20 @@ class Console(Listener):
 
 def _said(record: dict[str, Any]) -> str:
     epsilons = [site["epsilon"] for site in record["sites"].values() if "epsilon" in site]
-    parts = [headline(record["metrics"])] if record["metrics"] else []
+    parts = [headline(record["metrics"]) if record["metrics"] else "trained, not evaluated"]
     parts += [f"ε ≤ {max(epsilons):.2f}"] if epsilons else []
     return "  ".join(parts)
+
+
+SCORES = ("auc", "concordance", "dice", "rmse")
+"""Of these, a task has at most one: the figure that stands for it."""
 
 
 def headline(figures: dict[str, Any]) -> str:
     """Return the figures that matter most, in a line."""
     shown = [
         f"{name.upper() if name in ('auc', 'rmse', 'mae') else name} {number(figures[name])}"
-        for name in ("auc", "accuracy", "rmse", "baseline_rmse", "loss")
+        for name in (*SCORES, "accuracy", "baseline_rmse", "loss")
         if name in figures
     ]
     return "  ".join(shown)
@@ -191,7 +195,8 @@ def site_notes(metrics: dict[str, Any], most: int = 10) -> list[str]:
 
 def site_table(metrics: dict[str, Any], most: int = 20) -> Table:
     """Return the closing table: one line a site."""
-    score = "auc" if metrics["classes"] else "rmse"
+    sites = metrics["sites"].values()
+    score = next((name for name in SCORES if any(name in site for site in sites)), SCORES[0])
     title = f"{metrics['study']}: {len(metrics['sites'])} sites, {metrics['rounds']} rounds"
     table = Table(title=title, title_justify="left")
     for name in ("site", "patients", "samples", "quarantined", "steps", "σ", "ε", score.upper()):

@@ -10,6 +10,7 @@ from typing import Any
 from common.privacy.facts import privacy_facts
 from common.study import Study
 from common.tasks import build_task
+from common.tasks.base import site_figures
 from server.run_folder import RunFolder
 from simulations.sites import SimulatedSites
 
@@ -35,17 +36,18 @@ def write_metrics(
     """
     outcome = folder.read_outcome()
     study = sites.study
+    task = build_task(study)
     content = {
         "study": study.name,
         "title": study.study.title or study.name,
         "fingerprint": study.fingerprint,
         "task": study.task.name,
-        "classes": list(build_task(study).classes or ()),
+        "classes": list(task.classes or ()),
         "model": study.model.name,
         "final": outcome["final"],
         "non_private": non_private,
-        "sites": _site_figures(sites, outcome),
-        "rounds": study.federation.rounds,
+        "sites": _site_figures(sites, outcome, task.headline),
+        "rounds": len(folder.read_rounds()),
         "seconds": outcome["seconds"],
         "device": device,
         "versions": versions(),
@@ -62,18 +64,14 @@ def write_metrics(
     return content
 
 
-def _site_figures(sites: SimulatedSites, outcome: dict[str, Any]) -> dict[str, Any]:
+def _site_figures(sites: SimulatedSites, outcome: dict[str, Any], headline: str) -> dict[str, Any]:
     names = list(outcome["sites"])
     statuses = sites.statuses(names)
     figures: dict[str, Any] = {}
     for name in names:
         known = statuses[name].to_json() if name in statuses else {}
         scores = outcome["site_metrics"].get(name, {})
-        chosen = {
-            k: v
-            for k, v in scores.items()
-            if k in ("auc", "accuracy", "rmse", "mae", "baseline_rmse")
-        }
+        chosen = site_figures(scores, headline)
         figures[name] = outcome["sites"][name] | known | chosen
     return figures
 

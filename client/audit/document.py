@@ -9,8 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Verdict = Literal["sound", "over budget", "tampered", "leaking"]
-EXIT_CODES: Mapping[Verdict, int] = {"sound": 0, "over budget": 3, "tampered": 4, "leaking": 10}
+Verdict = Literal["sound", "nothing to look for", "over budget", "tampered", "leaking"]
+EXIT_CODES: Mapping[Verdict, int] = {
+    "sound": 0,
+    "nothing to look for": 0,
+    "over budget": 3,
+    "tampered": 4,
+    "leaking": 10,
+}
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

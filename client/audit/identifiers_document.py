@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from client.audit.document import Document, Table, Text
+from client.audit.document import Document, Table, Text, Verdict
 from client.audit.identifiers_report import Looked
+from client.guard.phi_scan import Scan
 
 _READING = (
     "Identifiers are read from the site's own data: patient numbers and names, dates of birth, accession numbers and "
@@ -28,7 +29,7 @@ def document(looked: Looked) -> Document:
         parts.append(Text("Not looked at", tuple(named)))
     return Document(
         f"Identifiers of {looked.site} outside its data",
-        "leaking" if found.hits else "sound",
+        _verdict(found),
         _summary(looked),
         (*parts, Text("How to read this", _READING)),
         {
@@ -44,6 +45,12 @@ def document(looked: Looked) -> Document:
     )
 
 
+def _verdict(found: Scan) -> Verdict:
+    if not found.identifiers:
+        return "nothing to look for"
+    return "leaking" if found.hits else "sound"
+
+
 def _place(offset: int) -> str:
     return "in its name" if offset < 0 else f"{offset:,}"
 
@@ -51,6 +58,14 @@ def _place(offset: int) -> str:
 def _summary(looked: Looked) -> str:
     found = looked.scan
     where = f"{found.files:,} files, {found.bytes:,} bytes"
+    if not found.identifiers:
+        short = (
+            f" but {found.too_short:,} that are too short to look for" if found.too_short else ""
+        )
+        return (
+            f"{looked.sources:,} files of the data sets hold no identifier{short}: there was nothing to look for, so "
+            f"nothing is known about {where}."
+        )
     if not found.hits:
         return f"None of {found.identifiers:,} identifiers was found in {where}."
     files = len({hit.file for hit in found.hits})

@@ -62,7 +62,7 @@ def holding_identifiers(site: Site) -> list[Path]:
     return [*data, *lists, own.cohorts, site.file]
 
 
-_LISTS = ("quarantine-*", "fetch-*", "pseudonyms-*", "not-deidentified-*", "index*")
+_LISTS = ("quarantine-*", "doctor-*", "fetch-*", "pseudonyms-*", "not-deidentified-*", "index*")
 
 
 def _paths(dataset: object) -> Iterator[Path]:

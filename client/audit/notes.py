@@ -11,6 +11,7 @@ ADJACENCY = "add/remove one patient"
 
 MEANINGS: Mapping[Verdict, str] = {
     "sound": "The audit found nothing that contradicts the record or the claim.",
+    "nothing to look for": "There was nothing that could have been found, so that the audit says nothing.",
     "over budget": "More privacy is spent, or would be, than is allowed or claimed.",
     "tampered": "The record does not hold together: what it says proves nothing.",
     "leaking": "More leaves about a patient than is claimed.",

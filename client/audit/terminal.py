@@ -19,6 +19,7 @@ from client.audit.sparkline import curve_rows
 
 STYLES = {
     "sound": "bold green",
+    "nothing to look for": "bold yellow",
     "over budget": "bold red",
     "tampered": "bold white on red",
     "leaking": "bold white on red",

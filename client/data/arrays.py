@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client.data.array_targets import read_targets, target_key
 from client.data.config import ArrayDataset
+from client.data.parts import in_part
 from client.data.samples import RawSamples
 from client.data.split import declared_splits
-from client.data.targets import label_numbers
 from common import plugins
 from common.data_spec import ArraySpec
 from common.errors import DataError
@@ -27,7 +28,7 @@ class _Block:
     """One set of arrays of the file, with the split that it declares."""
 
     images: NDArray[Any]
-    labels: NDArray[Any]
+    targets: NDArray[Any]
     patients: list[str] = field(repr=False)
     split: str | None
 
@@ -39,18 +40,18 @@ class ArraySource:
         self, dataset: ArrayDataset, spec: ArraySpec, classes: Sequence[str] | None
     ) -> RawSamples:
         """Read the file, keep this site's part and scale the images (see `Source.load`)."""
-        blocks = _blocks(_open(dataset), dataset)
+        blocks = _blocks(_open(dataset), dataset, target_key(dataset, spec))
         patients = [patient for block in blocks for patient in block.patients]
         splits = None
         if any(block.split for block in blocks):
             pairs = [(patient, b.split or "") for b in blocks for patient in b.patients]
             splits = declared_splits(pairs, where=str(dataset.path))
-        mine = np.flatnonzero(_in_part(patients, dataset))
         images = [_shaped(block.images, spec, dataset) for block in blocks]
-        labels = np.concatenate([_labels(b.labels, classes, dataset) for b in blocks])
+        targets = np.concatenate([read_targets(b.targets, spec, classes, dataset) for b in blocks])
+        mine = np.flatnonzero(in_part(patients, targets, dataset, spec))
         return RawSamples(
             inputs=_scaled(np.concatenate(images)[mine], spec),
-            targets=labels[mine],
+            targets=targets[mine],
             patients=[patients[row] for row in mine],
             splits=splits,
         )
@@ -74,8 +75,8 @@ def _open(dataset: ArrayDataset) -> Archive:
         raise DataError(what, where=where, fix=fix) from None
 
 
-def _blocks(archive: Archive, dataset: ArrayDataset) -> list[_Block]:
-    """Find images and labels, one block a split."""
+def _blocks(archive: Archive, dataset: ArrayDataset, key: str | None) -> list[_Block]:
+    """Find images and targets, one block a split."""
     prefixes = [s for s in _SPLITS if f"{s}_{dataset.images}" in archive]
     if dataset.images in archive:
         prefixes = []
@@ -87,25 +88,27 @@ def _blocks(archive: Archive, dataset: ArrayDataset) -> list[_Block]:
         )
     chosen = [s for s in prefixes if dataset.splits is None or s in dataset.splits]
     if not prefixes:
-        return [_block(archive, dataset, "", None)]
+        return [_block(archive, dataset, key, "", None)]
     declared = "test" in chosen and len(chosen) > 1
-    return [_block(archive, dataset, f"{s}_", s if declared else None) for s in chosen]
+    return [_block(archive, dataset, key, f"{s}_", s if declared else None) for s in chosen]
 
 
-def _block(archive: Archive, dataset: ArrayDataset, prefix: str, split: str | None) -> _Block:
+def _block(
+    archive: Archive, dataset: ArrayDataset, key: str | None, prefix: str, split: str | None
+) -> _Block:
     images = _array(archive, f"{prefix}{dataset.images}", dataset)
-    labels = _array(archive, f"{prefix}{dataset.labels}", dataset)
+    targets = np.zeros(len(images)) if key is None else _array(archive, f"{prefix}{key}", dataset)
     name = f"{prefix}{dataset.patients}"
     patients = [f"{prefix}{row}" for row in range(len(images))]
     if name in archive:
         patients = [str(value) for value in archive[name].reshape(-1).tolist()]
-    if not len(images) == len(labels) == len(patients):
+    if not len(images) == len(targets) == len(patients):
         raise DataError(
-            f"There are {len(images)} images, {len(labels)} labels and {len(patients)} patients.",
+            f"There are {len(images)} images, {len(targets)} {key} and {len(patients)} patients.",
             where=str(dataset.path),
-            fix="Give each image one label and one patient.",
+            fix=f"Give each image one entry in {key} and one patient.",
         )
-    return _Block(images, labels, patients, split)
+    return _Block(images, targets, patients, split)
 
 
 def _array(archive: Archive, name: str, dataset: ArrayDataset) -> NDArray[Any]:
@@ -119,15 +122,6 @@ def _array(archive: Archive, name: str, dataset: ArrayDataset) -> NDArray[Any]:
     if array.ndim == 0:
         raise DataError(f"The array '{name}' is a single value.", where=str(dataset.path))
     return array
-
-
-def _in_part(patients: Sequence[str], dataset: ArrayDataset) -> NDArray[np.bool_]:
-    """Tell which rows belong to this site's part: a public shuffle of the patients, cut in n."""
-    index, of = dataset.part_of
-    _, number = np.unique(np.array(patients, dtype=str), return_inverse=True)
-    total = int(number.max()) + 1 if len(number) else 0
-    shuffled = np.random.Generator(np.random.PCG64(dataset.part_seed)).permutation(total)
-    return np.isin(number, np.array_split(shuffled, of)[index - 1])
 
 
 def _shaped(images: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[Any]:
@@ -154,28 +148,3 @@ def _scaled(images: NDArray[Any], spec: ArraySpec) -> NDArray[np.float32]:
     half = (spec.value_max - spec.value_min) / 2.0
     scaled: NDArray[np.float32] = np.nan_to_num((clipped - spec.value_min) / half - 1.0)
     return scaled
-
-
-def _labels(
-    labels: NDArray[Any], classes: Sequence[str] | None, dataset: ArrayDataset
-) -> NDArray[np.int64]:
-    """Read class numbers or class names."""
-    where = f"{dataset.path}, '{dataset.labels}'"
-    if labels.ndim > 1 and labels.size != len(labels):
-        raise DataError("There are several labels for each image.", where=where)
-    flat = labels.reshape(-1)
-    if flat.dtype.kind in "US" and classes is not None:
-        words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat.tolist()]
-        return np.array(label_numbers(words, classes, where=where), dtype=np.int64)
-    if flat.dtype.kind not in "buif" or not np.isfinite(flat.astype(np.float64)).all():
-        raise DataError("The labels are no class numbers.", where=where)
-    numbers = flat.astype(np.int64)
-    top = len(classes) - 1 if classes is not None else int(numbers.max(initial=0))
-    bad = int(((numbers < 0) | (numbers > top) | (numbers != flat)).sum())
-    if bad:
-        raise DataError(
-            f"{bad} labels are not class numbers from 0 to {top}.",
-            where=where,
-            fix=f"The classes are: {', '.join(classes or ())}.",
-        )
-    return numbers

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.data.quarantine import NOTHING, Quarantine
-from client.data.samples import RawSamples
+from client.data.samples import PatientGroups, RawSamples
 from client.data.split import TEST, is_held_out, keyed
 from common.errors import DataError
 
@@ -25,12 +25,14 @@ class Cohort:
 
     Attributes:
         inputs: [N, ...] float32 in [-1, 1]; may be a read-only memory map.
-        targets: [N] int64 classes, or [N, H] float32.
+        targets: [N] int64 classes, [N, H] float32, or [N, *spatial] uint8 masks, which may be a read-only memory map.
         patient: [N] int64, the sample's patient, 0..P-1, ascending.
         is_test: [P] bool, which patients are held out.
         split_id: how they were chosen: "declared" or "hash:FRACTION".
         quarantine: what was left out.
         notes: sentences for the site's people; counts only.
+        groups: [P, divisions] int64, the number of each patient's group in each of the study's subgroups, −1 where it
+            is not known; none where the study has no subgroups.
     """
 
     inputs: NDArray[np.float32] = field(repr=False)
@@ -40,6 +42,7 @@ class Cohort:
     split_id: str
     quarantine: Quarantine = NOTHING
     notes: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @property
     def samples(self) -> int:
@@ -72,7 +75,13 @@ class Cohort:
 
 
 def assemble(
-    raw: RawSamples, *, secret: bytes, test_fraction: float, most: int | None, where: str
+    raw: RawSamples,
+    *,
+    secret: bytes,
+    test_fraction: float,
+    most: int | None,
+    where: str,
+    groups: PatientGroups | None = None,
 ) -> Cohort:
     """Number the patients, hold some out and bound what each contributes.
 
@@ -82,6 +91,7 @@ def assemble(
         test_fraction: of the patients, where the site declares no split.
         most: samples of a patient, at most; evenly spread over those that there are.
         where: the data set, for messages.
+        groups: the patients' groups; none where the study has no subgroups.
 
     Raises:
         DataError: nobody is left, or a sample is not finite.
@@ -90,14 +100,14 @@ def assemble(
         raise DataError(
             f"No patient can be used. Left out: {raw.quarantine.summary()}.",
             where=where,
-            fix="Mend the most frequent reason first.",
+            fix="Mend the most frequent reason first: .consilium/quarantine-*.html says what, and how.",
         )
     if not (np.isfinite(raw.inputs).all() and np.isfinite(raw.targets).all()):
         raise DataError("Some samples hold values that are not numbers.", where=where)
     order = sorted(set(raw.patients), key=lambda patient: keyed(secret, "order", patient))
     number = {patient: index for index, patient in enumerate(order)}
     patient = np.fromiter((number[p] for p in raw.patients), np.int64, len(raw.patients))
-    chosen = _bounded(patient, most)
+    chosen = bounded(patient, most)
     held_out = [_test(raw, secret, name, test_fraction) for name in order]
     return Cohort(
         inputs=np.ascontiguousarray(raw.inputs[chosen], dtype=np.float32),
@@ -106,7 +116,8 @@ def assemble(
         is_test=np.array(held_out, dtype=np.bool_),
         split_id="declared" if raw.splits is not None else f"hash:{test_fraction}",
         quarantine=raw.quarantine,
-        notes=raw.notes,
+        notes=raw.notes + (groups.notes if groups else ()),
+        groups=groups.of(order) if groups else None,
     )
 
 
@@ -116,7 +127,7 @@ def _test(raw: RawSamples, secret: bytes, patient: str, fraction: float) -> bool
     return is_held_out(secret, patient, fraction)
 
 
-def _bounded(patient: NDArray[np.int64], most: int | None) -> NDArray[np.int64]:
+def bounded(patient: NDArray[np.int64], most: int | None) -> NDArray[np.int64]:
     """Return row indices grouped by patient, at most `most` each, evenly spread."""
     order = np.argsort(patient, kind="stable")
     if most is None:

@@ -19,9 +19,9 @@ class DicomDataset(Dataset, TextFormat):
     round a point, and `split` (train or test) where the split is fixed; `columns` maps other names.
 
     Attributes:
-        labels: the table of labels.
+        labels: the table of labels; for studies that learn masks it says who takes part.
         masks: a folder (or .zip) of segmentations, DICOM SEG, RTSTRUCT or NIfTI, for studies that
-            crop round a structure. A NIfTI file is named after its patient, or lies in a folder
+            crop round a structure or learn masks. A NIfTI file is named after its patient, or lies in a folder
             that is.
         structures: the study's name of a structure → the site's.
     """
@@ -86,19 +86,26 @@ class ArrayDataset(Dataset):
 
     Attributes:
         images: key of the images, [N, rows, columns] or [N, rows, columns, 3].
-        labels: key of the labels, [N]: class numbers, or class names.
+        labels: key of the labels, [N]: class numbers, or class names; of several findings [N, L]: 1, 0, and −1 for
+            unknown.
+        masks: key of the masks, [N, rows, columns]: numbers of the study's structures, 0 for none of them; only for
+            studies that learn masks, which need no labels.
         patients: key of the patients, [N]; where the file has none, every image is a patient.
         splits: of a file with splits, read these only.
         part: "i/n", the i-th of n equal parts of the patients (to cut one public file into sites).
-        part_seed: of the public shuffle before it is cut.
+        part_alpha: parts of unlike classes: each class's patients are shared out by a Dirichlet draw with this
+            concentration (0.5: very unlike, 100: alike); none: equal parts.
+        part_seed: of the public shuffle or draw.
     """
 
     kind: Literal["arrays"]
     images: str = "images"
     labels: str = "labels"
+    masks: str = "masks"
     patients: str = "patients"
     splits: tuple[Literal["train", "val", "test"], ...] | None = None
     part: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$")
+    part_alpha: float | None = Field(default=None, ge=0.01, le=1e6)
     part_seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -106,6 +113,8 @@ class ArrayDataset(Dataset):
         index, of = self.part_of
         if index > of:
             raise ValueError(f"part '{self.part}' is beyond the last of {of}")
+        if self.part_alpha is not None and self.part is None:
+            raise ValueError("part_alpha goes with part")
         return self
 
     @property

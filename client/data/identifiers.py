@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from client.data import tabular
 from client.data.config import ArrayDataset, DatasetConfig, DicomDataset
@@ -12,12 +12,17 @@ from client.data.config_base import TextFormat
 from client.data.dicom.opening import opened
 from client.data.dicom.quiet import quiet
 from client.data.dicom.unusable import Unusable
-from client.data.files import Reader, unpack, walk
+from client.data.files import File, Reader, unpack, walk
+from client.data.readings import read_file
+from client.data.records.config import RecordDataset
 from client.guard.needles import Identifier
 from common.errors import DataError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PATIENT = "patient id"
-_TABLES = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".data")
+_READ = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".data", ".hea", ".edf", ".bdf", ".rec")
 _HEADER = {
     "PatientID": PATIENT,
     "OtherPatientIDs": PATIENT,
@@ -48,15 +53,19 @@ class Collector:
             yield from self._headers(dataset.path)
         elif isinstance(dataset, ArrayDataset):
             yield from self._arrays(dataset)
+        elif isinstance(dataset, RecordDataset):
+            yield from self._records(dataset)
         else:
             yield from self._readings(dataset)
-        for attribute in ("labels", "outcomes"):
-            other = getattr(dataset, attribute, None)
-            path = getattr(other, "path", other)
-            if isinstance(path, Path) and isinstance(dataset, TextFormat):
-                column = getattr(dataset, "patient", "<labels>")
-                named = dataset.local("patient_id") if attribute == "labels" else column
-                yield from self._column(path, dataset, named)
+        labels = getattr(dataset, "labels", None)
+        if isinstance(labels, Path) and isinstance(dataset, TextFormat):
+            yield from self._column(labels, dataset, dataset.local("patient_id"))
+
+    def _records(self, dataset: RecordDataset) -> Iterator[Identifier]:
+        """Read patients and stays from the outcomes; the readings name stays only."""
+        text = dataset.model_copy(update={"header": None})
+        for column in (dataset.patient, dataset.record):
+            yield from self._column(dataset.outcomes, text, column)
 
     def _headers(self, root: Path) -> Iterator[Identifier]:
         with quiet(), Reader() as reader:
@@ -84,16 +93,32 @@ class Collector:
 
     def _readings(self, dataset: Any) -> Iterator[Identifier]:
         """Read tables with a column of patients, or files and folders named after them."""
-        column = getattr(dataset, "patient", None)
-        for file in walk(dataset.path):
-            if column in ("<file>", "<folder>"):
-                place = Path(file.name)
-                yield Identifier(PATIENT, place.stem if column == "<file>" else place.parent.name)
-            elif column and column != "<labels>" and file.name.casefold().endswith(_TABLES):
-                yield from self._column(Path(file.path), dataset, column)
+        column = dataset.patient
+        if column in (None, "<labels>"):
+            return
+        with Reader() as reader:
+            for file in unpack(walk(dataset.path)):
+                single = file.member is None and file.path == str(dataset.path)
+                if not single and not file.name.casefold().endswith(_READ):
+                    continue
+                if column in ("<file>", "<folder>"):
+                    self.files += 1
+                    yield Identifier(PATIENT, _named(file.name, column))
+                else:
+                    yield from self._patients(file, reader, dataset, column)
         for join in getattr(dataset, "join", ()):
-            if column:
-                yield from self._column(join.path, dataset, column, needed=False)
+            yield from self._column(join.path, dataset, column, needed=False)
+
+    def _patients(
+        self, file: File, reader: Reader, text: TextFormat, column: str
+    ) -> Iterator[Identifier]:
+        wanted = {column, text.local(column)}
+        try:
+            frame = read_file(file, reader, text, wanted, where=file.path)
+        except (DataError, OSError):
+            self.unread.append(file.path)
+            return
+        yield from self._values_of(frame, text, column, file.path, needed=True)
 
     def _column(
         self, path: Path, text: TextFormat, column: str | None, *, needed: bool = True
@@ -105,12 +130,23 @@ class Collector:
         except DataError:
             self.unread.append(str(path))
             return
+        yield from self._values_of(frame, text, column, str(path), needed=needed)
+
+    def _values_of(
+        self, frame: pd.DataFrame, text: TextFormat, column: str, where: str, *, needed: bool
+    ) -> Iterator[Identifier]:
         self.files += 1
         local = next((name for name in (column, text.local(column)) if name in frame), None)
         if local is not None:
             yield from (Identifier(PATIENT, str(value)) for value in frame[local].unique())
         elif needed:
-            self.unread.append(f"{path}, column '{column}'")
+            self.unread.append(f"{where}, column '{column}'")
+
+
+def _named(name: str, after: str) -> str:
+    """Return the patient after whom a file or its folder is called."""
+    path = PurePosixPath(name.removesuffix(".gz"))
+    return path.stem if after == "<file>" else path.parent.name
 
 
 def _header(stream: Any) -> list[Identifier]:

@@ -7,21 +7,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from client.data.cohort import Cohort, assemble
 from client.data.config import DatasetConfig
+from client.data.dicom import decoders
 from client.data.index.archive import Archive, Indexed, archive
-from client.data.index.schema import reader
+from client.data.index.schema import program
 from client.data.quarantine_page import write_page
-from client.data.samples import Source
-from client.data.steps.apply import after_steps
+from client.data.samples import RawSamples, Source
+from client.data.steps.apply import targets_after_steps
 from client.data.store.cache import Cache
 from client.data.store.key import cache_key
+from client.data.subgroups.reading import read_groups
 from client.site import Site
 from common import plugins
 from common.data_spec import DataSpec
 from common.errors import DataError, MachineError
+from common.subgroups import Subgroup
 
+PROGRAMS = ("client.data.dicom", "client.data.masks")
+"""What makes samples of images: another version makes them anew."""
 NOT_KEPT = "The cache folder cannot be written: the data are prepared anew each time."
 
 
@@ -31,6 +37,7 @@ def prepare(
     classes: Sequence[str] | None,
     secret: bytes,
     cache: Path | None = None,
+    subgroups: Sequence[Subgroup] = (),
 ) -> Cohort:
     """Return the site's cohort for a study.
 
@@ -40,6 +47,7 @@ def prepare(
         classes: names of the task's classes in order; none for tasks without classes.
         secret: the site's secret; orders and splits the patients, and never leaves.
         cache: folder for prepared cohorts; none: prepare every time.
+        subgroups: how the study divides the patients for its figures.
 
     Raises:
         StudyError: the site has no such data set.
@@ -51,11 +59,11 @@ def prepare(
     with _archive(site, name, dataset, spec, where) as found:
 
         def build() -> Cohort:
-            return _build(site, name, dataset, spec, classes, secret, where, found)
+            return _build(site, name, dataset, spec, classes, secret, where, found, subgroups)
 
         if cache is None:
             return build()
-        key = _key(dataset, spec, classes, secret, found)
+        key = _key(dataset, spec, classes, secret, found, subgroups)
         store = Cache(cache, int(site.compute.cache_gib * 2**30))
         cohort = store.load(key)
         if cohort is None:
@@ -91,12 +99,14 @@ def _key(
     classes: Sequence[str] | None,
     secret: bytes,
     found: Archive | None,
+    subgroups: Sequence[Subgroup],
 ) -> str:
-    description = _description(dataset, spec, classes)
+    description = _description(dataset, spec, classes, subgroups)
     if found is None:
         return cache_key(secret, description, sources(dataset))
     beside = [path for path in sources(dataset) if path != dataset.path]
-    return cache_key(secret, description, beside, found.fingerprint() + reader())
+    made_by = program(*PROGRAMS) + decoders.installed()
+    return cache_key(secret, description, beside, found.fingerprint() + made_by)
 
 
 def sources(dataset: DatasetConfig) -> list[Path]:
@@ -104,6 +114,8 @@ def sources(dataset: DatasetConfig) -> list[Path]:
     found = [dataset.path]
     if dataset.kind in ("dicom", "signals"):
         found.append(dataset.labels)
+    if dataset.kind == "dicom" and dataset.masks is not None:
+        found.append(dataset.masks)
     if dataset.kind == "records":
         found.append(dataset.outcomes)
     if dataset.kind in ("table", "series", "records"):
@@ -111,12 +123,20 @@ def sources(dataset: DatasetConfig) -> list[Path]:
     return found
 
 
-def _description(dataset: DatasetConfig, spec: DataSpec, classes: Sequence[str] | None) -> str:
-    content = {
+def _description(
+    dataset: DatasetConfig,
+    spec: DataSpec,
+    classes: Sequence[str] | None,
+    subgroups: Sequence[Subgroup],
+) -> str:
+    content: dict[str, Any] = {
         "spec": spec.model_dump(mode="json"),
         "dataset": dataset.model_dump(mode="json"),
         "classes": list(classes) if classes is not None else None,
+        "steps": [step.version for step in spec.steps],
     }
+    if subgroups:
+        content["subgroups"] = [subgroup.model_dump(mode="json") for subgroup in subgroups]
     return json.dumps(content, sort_keys=True)
 
 
@@ -129,26 +149,31 @@ def _build(
     secret: bytes,
     where: str,
     found: Archive | None,
+    subgroups: Sequence[Subgroup],
 ) -> Cohort:
     source: Source = plugins.load("sources", spec.kind)()
     if found is not None and isinstance(source, Indexed):
         source.archive = found
     try:
         raw = source.load(dataset, spec, classes)
+        groups = read_groups(dataset, subgroups, found) if subgroups else None
     except DataError as error:
         raise DataError(error.what, where=f"{where}: {error.where}", fix=error.fix) from None
     except OSError as error:
         raise DataError(f"A file cannot be read ({error.strerror}).", where=where) from None
+    # The list comes first: people need it most where nobody is left.
+    notes = _reported(raw, site.private_folder / f"quarantine-{name}.csv", name, dataset.kind)
     cohort = assemble(
         raw,
         secret=secret,
         test_fraction=spec.test_fraction,
         most=spec.max_samples_per_patient,
         where=where,
+        groups=groups,
     )
-    cohort = replace(cohort, inputs=after_steps(cohort.inputs, spec))
-    cohort = _noted(cohort, *_declared(dataset, cohort))
-    return _reported(cohort, site.private_folder / f"quarantine-{name}.csv", name)
+    inputs, targets = targets_after_steps(cohort.inputs, cohort.targets, spec)
+    cohort = replace(cohort, inputs=inputs, targets=targets)
+    return _noted(cohort, *_declared(dataset, cohort), *notes)
 
 
 def _declared(dataset: DatasetConfig, cohort: Cohort) -> list[str]:
@@ -159,16 +184,16 @@ def _declared(dataset: DatasetConfig, cohort: Cohort) -> list[str]:
     return [f"declared_patients is {stated}, but {found} patients were found: correct site.toml."]
 
 
-def _reported(cohort: Cohort, path: Path, name: str) -> Cohort:
+def _reported(raw: RawSamples, path: Path, name: str, kind: str) -> list[str]:
     """Write the list of what was left out to the site's private folder, for programs and for people."""
-    if not cohort.quarantine.total and not path.exists():
-        return cohort
+    if not raw.quarantine.total and not raw.notes and not path.exists():
+        return []
     try:
-        cohort.quarantine.write(path)
-        write_page(cohort.quarantine, path.with_suffix(".html"), name)
+        raw.quarantine.write(path)
+        write_page(raw.quarantine, path.with_suffix(".html"), name, raw.notes, kind)
     except (OSError, MachineError):
-        return _noted(cohort, "The quarantine list could not be written to the private folder.")
-    return cohort
+        return ["The quarantine list could not be written to the private folder."]
+    return []
 
 
 def _noted(cohort: Cohort, *notes: str) -> Cohort:

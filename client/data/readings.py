@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from client.data import parquet, tabular
 from client.data.config import SeriesDataset
+from client.data.config_base import TextFormat
 from client.data.files import File, Reader, unpack, walk
 from client.data.quarantine import QuarantineLog
 from client.data.times import Clock
@@ -74,7 +76,7 @@ def _frames(dataset: SeriesDataset, log: QuarantineLog) -> list[pd.DataFrame]:
         raise DataError(
             "There is no such file or folder.", where=str(dataset.path), fix="Correct the path."
         )
-    files = [f for f in unpack(walk(dataset.path, log.add), log.add) if _is_ours(f, dataset)]
+    files = [f for f in unpack(walk(dataset.path, log.add), log.add) if is_ours(f, dataset)]
     frames: list[pd.DataFrame] = []
     problem = DataError("There is no file of readings.", fix="Check path and files in site.toml.")
     with Reader() as reader:
@@ -89,7 +91,7 @@ def _frames(dataset: SeriesDataset, log: QuarantineLog) -> list[pd.DataFrame]:
     raise DataError(problem.what, where=str(dataset.path), fix=problem.fix)
 
 
-def _is_ours(file: File, dataset: SeriesDataset) -> bool:
+def is_ours(file: File, dataset: SeriesDataset) -> bool:
     if dataset.files is not None:
         return fnmatch.fnmatch(file.name, dataset.files)
     single = file.member is None and file.path == str(dataset.path)
@@ -102,18 +104,29 @@ def _frame(file: File, reader: Reader, dataset: SeriesDataset) -> pd.DataFrame:
     wanted = {dataset.time, dataset.value, *dataset.filter}
     wanted |= {name for name in (dataset.patient, dataset.record) if name}
     wanted |= {name for join in dataset.join for name in join.on}
-    with reader.open(file) as stream:
-        if parquet.is_parquet(file.name):
-            frame = tabular.read_parquet(stream, wanted, where=where)
-        elif file.name.casefold().endswith(".gz"):
-            frame = tabular.read_gzip(stream, dataset, wanted, where=where)
-        else:
-            tabs = file.name.casefold().endswith(".tsv")
-            frame = tabular.read_text(stream, dataset, wanted, where=where, tabs=tabs)
+    frame = read_file(file, reader, dataset, wanted, where=where)
     tabular.require(frame, [dataset.time, dataset.value], where=where, text=dataset)
     if dataset.patient == FROM_FILE:
         frame[FROM_FILE] = PurePosixPath(file.name.removesuffix(".gz")).stem
     return frame
+
+
+def read_file(
+    file: File, reader: Reader, text: TextFormat, wanted: Collection[str], *, where: str
+) -> pd.DataFrame:
+    """Read some columns of a table that may lie in an archive; its ending tells its format.
+
+    Raises:
+        DataError: it is not such a table.
+        OSError: the archive is damaged.
+    """
+    with reader.open(file) as stream:
+        if parquet.is_parquet(file.name):
+            return tabular.read_parquet(stream, wanted, where=where)
+        if file.name.casefold().endswith(".gz"):
+            return tabular.read_gzip(stream, text, wanted, where=where)
+        tabs = file.name.casefold().endswith(".tsv")
+        return tabular.read_text(stream, text, wanted, where=where, tabs=tabs)
 
 
 def _grouped(

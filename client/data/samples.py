@@ -18,7 +18,7 @@ class RawSamples:
 
     Attributes:
         inputs: [N, ...] float32 in [-1, 1].
-        targets: [N] int64 classes, or [N, H] float32.
+        targets: [N] int64 classes, [N, H] float32, or [N, *spatial] uint8 masks (numbers of structures, 0 for none).
         patients: the N patients' identifiers; they end here.
         splits: "train" or "test" of each patient where the site declares it; none: to be drawn.
         quarantine: what was left out.
@@ -31,6 +31,28 @@ class RawSamples:
     splits: Mapping[str, str] | None = field(default=None, repr=False)
     quarantine: Quarantine = NOTHING
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PatientGroups:
+    """The group of every patient in each of the study's subgroups.
+
+    Attributes:
+        numbers: by patient's identifier, one number a division; −1: unknown.
+        divisions: how many there are.
+        notes: sentences for the site's people.
+    """
+
+    numbers: Mapping[str, Sequence[int]] = field(repr=False)
+    divisions: int
+    notes: tuple[str, ...] = ()
+
+    def of(self, patients: Sequence[str]) -> NDArray[np.int64]:
+        """Return the numbers of patients, [P, divisions]."""
+        unknown = (-1,) * self.divisions
+        return np.array([self.numbers.get(p, unknown) for p in patients], np.int64).reshape(
+            len(patients), self.divisions
+        )
 
 
 class Source(Protocol):

@@ -105,6 +105,30 @@ def windows(
         yield from _cut(part, level, spec)
 
 
+def histories(
+    recording: Recording, spec: SeriesSpec, log: QuarantineLog
+) -> Iterator[tuple[Floats, NDArray[np.float32]]]:
+    """Yield per stretch when its windows end [n], minutes on the recording's clock, and the windows [n, T], scaled.
+
+    They are those of `windows`, but one for every reading, and nothing need follow.
+    """
+    usable = _valid(recording, spec, log)
+    steps, values = _gridded(usable, spec)
+    length = spec.input_shape[0]
+    breaks = np.flatnonzero(np.diff(steps) > max(spec.max_gap_minutes // spec.step_minutes, 1)) + 1
+    for part, level in zip(np.split(steps, breaks), np.split(values, breaks), strict=True):
+        if len(part) == 0 or part[-1] - part[0] + 1 < length:
+            continue
+        real = np.full(int(part[-1] - part[0]) + 1, np.nan)
+        real[part - part[0]] = level
+        joined = sliding_window_view(_interpolated(real, part - part[0], level, spec), length)
+        ends = real[length - 1 :]
+        chosen = np.flatnonzero(~np.isnan(ends) & ~np.isnan(joined).any(axis=1))
+        if len(chosen):
+            since = (part[0] + length - 1 + chosen) * spec.step_minutes
+            yield usable.minutes[0] + since, _scaled(joined[chosen], spec)
+
+
 def _gridded(recording: Recording, spec: SeriesSpec) -> tuple[NDArray[np.int64], Floats]:
     """Average the readings of each grid step; steps count from the recording's first reading."""
     if len(recording.minutes) == 0:

@@ -15,7 +15,8 @@ from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
 from client.data.split import declared_splits
-from client.data.targets import class_numbers
+from client.data.targets import class_numbers, with_time
+from client.data.units import conversion
 from common.data_spec import TableSpec
 
 
@@ -29,18 +30,20 @@ class TableSource:
         where = str(dataset.path)
         frame = _rows(dataset, spec)
         log = QuarantineLog()
-        patients = _patients(frame, dataset)
+        patients = patients_of(frame, dataset)
         target = tabular.replaced(
             frame[dataset.local(spec.target)], dataset.replace.get(spec.target, {})
         )
-        usable = _usable(frame, dataset, spec, patients, target, log)
+        time = _time(frame, dataset, spec)
+        usable = _usable(frame, dataset, spec, patients, target, time, log)
         frame, patients, target = frame[usable], patients[usable], target[usable]
         inputs, notes = encode(frame, Columns(dataset, where, dataset.absent), spec.features)
+        numbers = class_numbers(
+            target, spec, classes, where=f"{where}, '{target.name}'", identifiers=set(patients)
+        )
         return RawSamples(
             inputs=inputs,
-            targets=class_numbers(
-                target, spec, classes, where=f"{where}, '{target.name}'", identifiers=set(patients)
-            ),
+            targets=with_time(numbers, None if time is None else time[usable], spec),
             patients=patients.tolist(),
             splits=_splits(frame, patients, dataset),
             quarantine=log.result(),
@@ -55,13 +58,13 @@ def _rows(dataset: TableDataset, spec: TableSpec) -> pd.DataFrame:
     frame = tabular.joined(frame, dataset.join, dataset)
     frame = tabular.kept(frame, dataset.filter, where=where, text=dataset)
     names = [f.name for f in spec.features if f.name not in dataset.absent]
-    local = [dataset.local(name) for name in [*names, spec.target]]
+    local = [dataset.local(name) for name in [*names, *spec.target_columns]]
     local += [name for name in (dataset.patient, dataset.split) if name]
     tabular.require(frame, local, where=where, text=dataset)
     return frame.reset_index(drop=True)
 
 
-def _patients(frame: pd.DataFrame, dataset: TableDataset) -> pd.Series[Any]:
+def patients_of(frame: pd.DataFrame, dataset: TableDataset) -> pd.Series[Any]:
     """Return each row's patient. Without a column, a row is named by its content, so that its place
     does not depend on the rows before it."""
     if dataset.patient is not None:
@@ -70,18 +73,33 @@ def _patients(frame: pd.DataFrame, dataset: TableDataset) -> pd.Series[Any]:
     return content + "\x1e" + content.groupby(content).cumcount().astype(str)
 
 
+def _time(
+    frame: pd.DataFrame, dataset: TableDataset, spec: TableSpec
+) -> NDArray[np.float64] | None:
+    """Return the time of each row's event or last sight in the study's unit, NaN where there is none."""
+    if spec.follow_up is None or spec.follow_up.time is None:
+        return None
+    name = spec.follow_up.time
+    text = tabular.replaced(frame[dataset.local(name)], dataset.replace.get(name, {}))
+    unit = conversion(name, spec.follow_up.unit, dataset, where=str(dataset.path))
+    return tabular.numbers(text, dataset) * unit.factor + unit.offset
+
+
 def _usable(
     frame: pd.DataFrame,
     dataset: TableDataset,
     spec: TableSpec,
     patients: pd.Series[Any],
     target: pd.Series[Any],
+    time: NDArray[np.float64] | None,
     log: QuarantineLog,
 ) -> NDArray[np.bool_]:
     reasons: list[tuple[str, NDArray[np.bool_]]] = []
     if dataset.patient is not None:
         reasons.append(("no patient id", tabular.is_missing(patients, dataset)))
     reasons.append(("no target value", tabular.is_missing(target, dataset)))
+    if time is not None:
+        reasons.append(("no follow-up time", ~(time >= 0)))
     for feature in spec.features:
         if feature.required and feature.name not in dataset.absent:
             column = frame[dataset.local(feature.name)]

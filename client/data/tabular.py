@@ -7,6 +7,7 @@ missing is decided here, once, for all formats.
 from __future__ import annotations
 
 import gzip
+import re
 import warnings
 import zipfile
 import zlib
@@ -120,7 +121,9 @@ def _explained(text: TextFormat, where: str) -> Iterator[None]:
         pd.errors.ParserWarning,
         zlib.error,
     ) as error:
-        raise DataError(_why(error), where=where, fix="Check separator and header.") from None
+        raise DataError(
+            _why(error), where=where, fix="Check separator, header and quotation marks."
+        ) from None
 
 
 def read_gzip(
@@ -136,10 +139,16 @@ def _why(error: Exception) -> str:
     if isinstance(error, pd.errors.EmptyDataError):
         return "The file is empty."
     if isinstance(error, pd.errors.ParserError | pd.errors.ParserWarning):
-        return "The rows do not have the same number of fields."
+        return f"The rows do not have the same number of fields{_uneven(str(error))}."
     if isinstance(error, OSError | EOFError | zipfile.BadZipFile | zlib.error):
         return "The file is damaged or cannot be read."
     return "The file is not a table of separated text."
+
+
+def _uneven(said: str) -> str:
+    """Take the numbers out of pandas' message, and nothing else."""
+    found = re.search(r"Expected (\d+) (?:fields|columns) in line (\d+), saw (\d+)", said)
+    return f": line {found[2]} has {found[3]}, not {found[1]}" if found else ""
 
 
 def read_parquet(

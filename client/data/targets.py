@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from client.data import tabular
+from client.data.follow_up import hazard_targets
 from common.data_spec import ClassedSpec, Scalar
 from common.errors import DataError, StudyError
 
@@ -42,6 +43,21 @@ def class_numbers(
         allowed = [tabular.as_text(v) for group in _groups(spec, classes) for v in group or ()]
         raise unknown_values(unknown, allowed, where=where, identifiers=identifiers)
     return numbers
+
+
+def with_time(
+    numbers: NDArray[np.int64], time: NDArray[np.float64] | None, spec: ClassedSpec
+) -> NDArray[Any]:
+    """Return the targets: the class numbers, or with a follow-up the intervals lived through and the event, [N, 2].
+
+    Args:
+        numbers: [N] classes; with a follow-up, 1 is the event.
+        time: [N] until the event or last sight, in the follow-up's unit; none without a follow-up.
+        spec: the study's `[data]`.
+    """
+    if spec.follow_up is None or time is None:
+        return numbers
+    return hazard_targets(numbers, time, spec.follow_up)
 
 
 def _groups(spec: ClassedSpec, classes: Sequence[str] | None) -> list[tuple[Scalar, ...] | None]:
@@ -99,7 +115,10 @@ def unknown_values(
     """Describe values that belong to no class; many different ones look like a wrong column."""
     counted = list(unknown)
     distinct = sorted(set(counted))
-    fix = f"Allowed: {', '.join(allowed)}. Map others with `replace` in site.toml."
+    fix = (
+        f"Allowed: {', '.join(allowed)}. Map others with `replace` in site.toml, "
+        "or list them in `missing`: such rows are left out."
+    )
     if len(distinct) > _TOO_MANY or any(value in identifiers for value in distinct):
         what = f"{len(counted)} rows have {len(distinct)} different values that are no class."
         return DataError(what, where=where, fix=f"Is it the right column? {fix}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client.data.config_base import TextFormat
+from common.data_spec.follow_up import MINUTES
 from common.errors import DataError
 
 # One row a dimension: unit → (factor, offset) to the row's first unit.
@@ -19,7 +20,7 @@ _LINEAR: tuple[dict[str, float], ...] = (
     {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254, "ft": 0.3048},
     {"kg": 1.0, "g": 1e-3, "mg": 1e-6, "ug": 1e-9, "lb": 0.45359237},
     {"L": 1.0, "dL": 0.1, "mL": 1e-3, "uL": 1e-6},
-    {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86400.0},
+    {"s": 1.0, "ms": 1e-3, **{unit: 60 * length for unit, length in MINUTES.items()}},
     {"Hz": 1.0, "/s": 1.0, "/min": 1 / 60, "bpm": 1 / 60},
     {"1": 1.0, "%": 1e-2},
     {"g/L": 1.0, "g/dL": 10.0, "mg/L": 1e-3, "mg/dL": 1e-2, "ug/L": 1e-6, "ng/mL": 1e-6},

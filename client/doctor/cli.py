@@ -56,7 +56,11 @@ def doctor(
         if not as_json:
             _show(heading if heading != shown else "", finding)
         shown = heading
-    page = _written(site, findings, look, html)
+    page, problem = _written(site, findings, look, html)
+    if problem is not None:
+        findings.append(("page", problem))
+        if not as_json:
+            _show("page", problem)
     if as_json:
         lines = [{"check": heading, **asdict(finding)} for heading, finding in findings]
         typer.echo(json.dumps(lines, indent=1, ensure_ascii=False))
@@ -83,20 +87,27 @@ def _show(heading: str, finding: Finding) -> None:
 
 def _written(
     site: Path, findings: list[tuple[str, Finding]], look: StudyLook | None, html: Path | None
-) -> Path | None:
-    """Write the page where it was asked for, or, for a study, into the site's private folder."""
+) -> tuple[Path | None, Finding | None]:
+    """Write the page where it was asked for, or, for a study, into the site's private folder; say why if not."""
     from client.doctor.data.page import FILE_NAME, write_page
+    from client.doctor.findings import amber
+    from client.doctor.site_file import private_folder
     from client.site import load_site
     from common.errors import ConsiliumError
 
     if look is None and html is None:
-        return None
+        return None, None
     try:
         known = load_site(site)
     except ConsiliumError:
-        return None  # the settings are red already
-    if html is None and not known.private_folder.exists():
-        return None
-    path = html or known.private_folder / FILE_NAME
-    write_page(path, known, findings, look)
-    return path
+        why = "No page was written, since site.toml cannot be used."
+        return None, amber(why, "Mend site.toml first.")
+    try:
+        path = html or private_folder(known) / FILE_NAME
+        write_page(path, known, findings, look)
+    except ConsiliumError as error:
+        why = f"The page with pictures was not written. {error.what} [{error.where}]"
+        return None, amber(
+            why, "Let this user write there, or choose another place with --html FILE."
+        )
+    return path, None

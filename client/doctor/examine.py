@@ -13,6 +13,7 @@ from client.doctor.checks import (
     ledger,
     machine,
     network,
+    ports,
     settings,
     supernode,
 )
@@ -45,6 +46,7 @@ CHECKS: Mapping[str, Check] = {
     "network": network.check,
     "enrolment": enrolment.check,
     "supernode": supernode.check,
+    "ports": ports.check,
     "machine": machine.check,
     "data": data.check,
     "patients": patients.check,

@@ -11,7 +11,10 @@ import typer
 
 from common.errors import StudyError
 
-KINDS = ("dicom", "table", "series", "arrays")
+KINDS = ("dicom", "table", "series", "records", "signals", "arrays")
+TIME_UNITS = ("milliseconds", "seconds", "minutes", "hours", "days")
+WHOSE = ("<labels>", "<file>", "<folder>")
+"""How recordings of signals say whose they are."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,20 @@ class Answers:
         name: of the site.
         server: host:port of the coordinator; empty: none yet.
         certificates: PEM file of the coordinator's authority; none: the system's authorities.
-        data_kind: dicom, table, series or arrays.
-        data_path: the file or folder with the data.
+        data_kind: dicom, table, series, records, signals or arrays.
+        data_path: the file or folder with the data; of records the readings.
         data_name: what studies call the data set.
-        labels: the table of labels, of a dicom data set.
+        labels: the table of labels, of images and signals.
         declared_patients: the public, rounded number of patients.
         max_epsilon: limit over everything that the site's patients ever join.
         runtime: host:port between the two halves of the service.
-        patient: the column of a table that names the patient; none: every row is a patient.
+        patient: the column that names the patient, "<file>" or "<folder>" where files or folders do; none: every row
+            of a table is a patient.
+        outcomes: of records, the table with one row a record.
+        record: of records, the key column of both tables.
+        time: of series and records, the column with the time of a reading.
+        value: of series, the column with the reading.
+        time_unit: unit of times that are plain numbers; none: they are dates.
     """
 
     name: str | None = None
@@ -43,6 +52,11 @@ class Answers:
     max_epsilon: float | None = None
     runtime: str = "127.0.0.1:9095"
     patient: str | None = None
+    outcomes: Path | None = None
+    record: str | None = None
+    time: str | None = None
+    value: str | None = None
+    time_unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,16 +68,33 @@ class _Question:
     asked: Callable[[Answers], bool] = lambda answers: True
 
 
+def _of(*kinds: str) -> Callable[[Answers], bool]:
+    return lambda answers: answers.data_kind in kinds
+
+
 _QUESTIONS = (
     _Question("name", "Name of the site (letters, digits, dashes)", str),
     _Question("server", "Coordinator, host:port (empty: none yet)", str, ""),
     _Question("certificates", "Certificate file that the coordinator sent (empty: none)", str, "",
               lambda answers: bool(answers.server)),
     _Question("data_kind", f"Kind of data ({', '.join(KINDS)})", str),
+    _Question("data_path", "File or folder with the readings", str, None, _of("series", "records")),
     _Question("data_path", "File or folder with the data", str),
-    _Question("labels", "Table with the labels", str, None, lambda a: a.data_kind == "dicom"),
+    _Question("labels", "Table with the labels", str, None, _of("dicom", "signals")),
+    _Question("outcomes", "Table with one row a record and its outcome", str, None, _of("records")),
+    _Question("record", "Column of both tables that names the record (such as a stay)", str, None,
+              _of("records")),
     _Question("patient", "Column that names the patient (empty: every row is a patient)", str, "",
-              lambda answers: answers.data_kind == "table"),
+              _of("table")),
+    _Question("patient", "Column of the outcomes that names the patient", str, None, _of("records")),
+    _Question("patient", "Column that names the patient (<file>: every file is a patient)", str,
+              "patient", _of("series")),
+    _Question("patient", "What names the patient of a recording (<labels>: their column patient_id, "
+              "<file>, <folder>)", str, WHOSE[0], _of("signals")),
+    _Question("time", "Column with the time of a reading", str, "time", _of("series", "records")),
+    _Question("time_unit", f"Unit of the times ({', '.join(TIME_UNITS)}; empty: they are dates)", str,
+              "", _of("series", "records")),
+    _Question("value", "Column with the reading", str, "value", _of("series")),
     _Question("declared_patients", "Patients, rounded (this number becomes public)", int),
     _Question("max_epsilon", "Privacy budget ε over all studies together", float, 1.0),
 )  # fmt: skip
@@ -83,7 +114,7 @@ def complete(given: Answers, *, ask: bool) -> Answers:
         if getattr(given, question.key) is None and question.asked(given):
             answer = _asked(question) if ask else _typed(question.key, _default(question))
             given = replace(given, **{question.key: answer})
-    for key in ("data_kind", *_FILES):
+    for key in (*_WORDS, *_FILES):
         _check(key, getattr(given, key))
     return given
 
@@ -126,15 +157,18 @@ def _typed(key: str, answer: Any) -> Any:
     return Path(answer).expanduser() if answer else None
 
 
-_FILES = ("certificates", "data_path", "labels")
+_FILES = ("certificates", "data_path", "labels", "outcomes")
+_WORDS = {"data_kind": KINDS, "time_unit": (*TIME_UNITS, "")}
+"""What has few answers."""
 
 
 def _check(key: str, answer: Any) -> None:
-    if key == "data_kind" and answer not in KINDS:
+    what = "kind of data" if key == "data_kind" else "unit of time"
+    if key in _WORDS and answer is not None and answer not in _WORDS[key]:
         raise StudyError(
-            f"There is no kind of data '{answer}'.",
-            where="--data-kind",
-            fix=f"Give one of: {', '.join(KINDS)}.",
+            f"There is no {what} '{answer}'.",
+            where=_flag(key),
+            fix=f"Give one of: {', '.join(filter(None, _WORDS[key]))}.",
         )
     if key in _FILES and answer is not None and not answer.exists():
         raise StudyError(

@@ -15,14 +15,37 @@ def init(
     certificates: Annotated[
         Path | None, typer.Option(help="The certificate file that the coordinator sent.")
     ] = None,
-    data_kind: Annotated[str | None, typer.Option(help="dicom, table, series or arrays.")] = None,
-    data_path: Annotated[Path | None, typer.Option(help="The file or folder.")] = None,
+    data_kind: Annotated[
+        str | None, typer.Option(help="dicom, table, series, records, signals or arrays.")
+    ] = None,
+    data_path: Annotated[
+        Path | None, typer.Option(help="The file or folder; of records the readings.")
+    ] = None,
     data_name: Annotated[str, typer.Option(help="What studies call the data set.")] = "default",
-    labels: Annotated[Path | None, typer.Option(help="Table of labels, for dicom.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Table of labels, for dicom and signals.")
+    ] = None,
     patient: Annotated[
         str | None,
-        typer.Option(help="Column that names the patient; without it every row is a patient."),
+        typer.Option(
+            help="Column that names the patient; without it every row of a table is a patient. "
+            "<file>: every file is a patient (series, signals); <folder>: every folder (signals)."
+        ),
     ] = None,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="Table with one row a record, for records.")
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option(help="Key column of readings and outcomes, for records.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column with the time, for series and records.")
+    ] = None,
+    time_unit: Annotated[
+        str | None,
+        typer.Option(help="Unit of times that are plain numbers: seconds, minutes, hours …"),
+    ] = None,
+    value: Annotated[str | None, typer.Option(help="Column with the reading, for series.")] = None,
     declared_patients: Annotated[
         int | None, typer.Option(help="Public, rounded number of patients.")
     ] = None,
@@ -55,6 +78,11 @@ def init(
         data_name=data_name,
         labels=labels,
         patient=patient,
+        outcomes=outcomes,
+        record=record,
+        time=time,
+        time_unit=time_unit,
+        value=value,
         declared_patients=declared_patients,
         max_epsilon=max_epsilon,
         runtime=runtime,

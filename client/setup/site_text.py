@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -22,7 +24,7 @@ name = {name}
 [data.{data_name}]
 kind = {data_kind}
 path = {data_path}
-{labels}{patient}# The number of patients that everybody may know: round it. Studies weight and divide by it.
+{about}# The number of patients that everybody may know: round it. Studies weight and divide by it.
 declared_patients = {declared_patients}
 
 # Limits that no study and no coordinator can change.
@@ -78,18 +80,23 @@ def site_text(answers: Answers, *, split: bool) -> str:
         for key, value in vars(answers).items()
         if key in ("name", "data_kind", "data_path", "declared_patients", "max_epsilon")
     }
-    labels = "" if answers.labels is None else f"labels = {_toml(str(answers.labels.resolve()))}\n"
-    patient = "" if not answers.patient else f"patient = {_toml(answers.patient)}\n"
     if answers.data_path is not None:
         values["data_path"] = _toml(str(answers.data_path.resolve()))
     connection = _connection(answers, split) if answers.server else _NO_CONNECTION
     return _TEXT.format(
         **values,
         data_name=_key(answers.data_name),
-        labels=labels,
-        patient=patient,
+        about="".join(_about(answers)),
         connection=connection,
     )
+
+
+def _about(answers: Answers) -> Iterator[str]:
+    """Yield the lines that only some kinds of data have."""
+    for key in ("labels", "outcomes", "record", "patient", "time", "time_unit", "value"):
+        answer = getattr(answers, key)
+        if answer:
+            yield f"{key} = {_toml(str(answer.resolve()) if isinstance(answer, Path) else answer)}\n"
 
 
 def _connection(answers: Answers, split: bool) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from common.data_spec.base import Scalar
+from common.data_spec.follow_up import FollowUp
 from common.data_spec.images import ArraySpec, ImageSpec
 from common.data_spec.quantities import Quantity
 from common.data_spec.records import RecordSpec, Variable
@@ -26,6 +27,7 @@ __all__ = [
     "ClassedSpec",
     "DataSpec",
     "Feature",
+    "FollowUp",
     "ImageSpec",
     "Quantity",
     "RecordSpec",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from common.data_spec.steps import Shape, Step, shape_after
+from common.data_spec.steps import Shape, Step, require_followed, shape_after
 from common.later import LATER
 
 Scalar = bool | int | float | str
@@ -47,6 +47,7 @@ class Spec(BaseModel):
         """Refuse steps that do not fit the data or each other."""
         if self.steps:
             _ = self.model_shape
+            require_followed(self.steps, self.target_kind)
         return self
 
     @property

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from common.data_spec.quantities import Quantity, check_names, whole
 from common.data_spec.tables import Feature
 from common.data_spec.targets import ClassedSpec
+from common.later import LATER
 
 
 class Variable(Quantity):
@@ -49,6 +50,9 @@ class RecordSpec(ClassedSpec):
         start_minutes: where the window starts, after time zero (negative: before).
         lead_minutes: how long after the window's end the outcome must lie.
         min_readings: leave out a record with fewer readings in its window.
+        visits: keep only the last so many steps that have a reading, and T is this number; a record with fewer is
+            filled up in front. Two inputs are added: how long before the window's end the step lies (1 at its end,
+            -1 at its start, and where it is filled up), and whether it is a visit (1) or filled up (-1).
     """
 
     kind: Literal["records"]
@@ -59,6 +63,7 @@ class RecordSpec(ClassedSpec):
     start_minutes: float = 0.0
     lead_minutes: float = Field(default=0.0, ge=0.0)
     min_readings: int = Field(default=1, ge=0)
+    visits: int | None = Field(default=None, ge=1, json_schema_extra=LATER)
 
     @model_validator(mode="after")
     def _consistent(self) -> RecordSpec:
@@ -67,6 +72,10 @@ class RecordSpec(ClassedSpec):
         names += [feature.name for feature in self.features]
         check_names("variable", [*names, self.target])
         whole("history_minutes / step_minutes", self.history_minutes / self.step_minutes, 10_000)
+        if self.visits is not None and self.visits > self.window_steps:
+            raise ValueError("visits are more than the window has steps")
+        if self.follow_up is not None and self.follow_up.time is not None:
+            raise ValueError("follow_up of records has no time: the site's outcome_time says it")
         return self
 
     @property
@@ -82,5 +91,6 @@ class RecordSpec(ClassedSpec):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample: (T, F)."""
-        variables = sum(variable.width for variable in self.variables)
-        return (self.window_steps, variables + sum(feature.width for feature in self.features))
+        width = sum(variable.width for variable in self.variables)
+        width += sum(feature.width for feature in self.features)
+        return (self.visits or self.window_steps, width + 2 * (self.visits is not None))

@@ -20,6 +20,10 @@ Shape = tuple[int, ...]
 class StepKind(Protocol):
     """One kind of step.
 
+    One that moves pixels also has `masks(options, samples, masks)`: masks `[N, ...]` on the grid of the samples that it
+    was given, as they lie after the step, by the nearest pixel. One whose results differ from those of an earlier
+    release has another `VERSION` (1 without it), so that data which were prepared before are prepared anew.
+
     Attributes:
         Options: what the study says, with bounds.
         kinds: the kinds of data that it is for.
@@ -70,6 +74,11 @@ class Step(BaseModel):
         found: StepKind = plugins.load("steps", self.name)
         return found, found.Options.model_validate(dict(self.model_extra or {}))
 
+    @property
+    def version(self) -> int:
+        """Version of the plug-in's results."""
+        return int(getattr(plugins.load("steps", self.name), "VERSION", 1))
+
 
 def shape_after(steps: Iterable[Step], kind: str, shape: Shape) -> Shape:
     """Return the shape of a sample after all steps.
@@ -92,3 +101,18 @@ def shape_after(steps: Iterable[Step], kind: str, shape: Shape) -> Shape:
         except ValueError as error:
             raise ValueError(f"step {step.name!r}: {error}") from None
     return shape
+
+
+def require_followed(steps: Iterable[Step], target: str) -> None:
+    """Refuse points whose pixels a step would move away.
+
+    Args:
+        steps: of the study.
+        target: kind of its targets.
+
+    Raises:
+        ValueError: in the words of the study file.
+    """
+    for step in steps:
+        if target == "points" and hasattr(step.kind()[0], "masks"):
+            raise ValueError(f"step {step.name!r} would leave the points where they were")

@@ -101,11 +101,14 @@ class TableSpec(ClassedSpec):
 
     @model_validator(mode="after")
     def _consistent(self) -> TableSpec:
-        """Refuse repeated features and a target among them."""
+        """Refuse repeated features, a target among them, and a follow-up without its column."""
         names = [feature.name for feature in self.features]
         check_names("feature", names)
-        if self.target in names:
-            raise ValueError(f"target {self.target!r} is also a feature")
+        for column in self.target_columns:
+            if column in names:
+                raise ValueError(f"target {column!r} is also a feature")
+        if self.follow_up is not None and self.follow_up.time in (None, self.target):
+            raise ValueError("follow_up of a table needs time, a column of its own")
         return self
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from common.data_spec.base import Scalar, Spec
+from common.data_spec.follow_up import FollowUp
+from common.later import LATER
 
 
 class ClassedSpec(Spec):
@@ -12,19 +14,22 @@ class ClassedSpec(Spec):
 
     The target's values are mapped either by `positive` (two classes: the others, then these; with
     `negative` given, a value in neither list is an error) or by `classes` (class name → its values,
-    in class order).
+    in class order). With `follow_up` given, the target is an event (`positive`) or none so far (the others), and a
+    time goes with it.
 
     Attributes:
         target: the study's name of the target column.
         positive: target values of class 1.
         negative: target values of class 0; none: all the others.
         classes: values of each class.
+        follow_up: when the event came, or how long there was none.
     """
 
     target: str = Field(min_length=1)
     positive: tuple[Scalar, ...] | None = None
     negative: tuple[Scalar, ...] | None = None
     classes: dict[str, tuple[Scalar, ...]] | None = None
+    follow_up: FollowUp | None = Field(default=None, json_schema_extra=LATER)
 
     @model_validator(mode="after")
     def _mapped_once(self) -> ClassedSpec:
@@ -38,3 +43,21 @@ class ClassedSpec(Spec):
         if len(set(values)) != len(values):
             raise ValueError("a target value belongs to two classes")
         return self
+
+    @model_validator(mode="after")
+    def _one_event(self) -> ClassedSpec:
+        """Refuse several classes of events."""
+        if self.follow_up is not None and self.positive is None:
+            raise ValueError("follow_up goes with positive: the values that mean the event")
+        return self
+
+    @property
+    def target_kind(self) -> str:
+        """What a row's target is."""
+        return "class" if self.follow_up is None else "hazard"
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The study's names of the columns that the target is read from."""
+        time = self.follow_up.time if self.follow_up is not None else None
+        return (self.target,) if time is None else (self.target, time)

@@ -23,7 +23,22 @@ def build_task(study: Study) -> Task:
     _require_targets(study, family.targets)
     options = plugins.parse_options(family.Options, study.task.options, where="[task]")
     task: Task = family(options, study)
-    return task
+    if not study.evaluation.subgroups:
+        return task
+    return _by_subgroup(task, family(options, _coarser(study)), study)
+
+
+def _coarser(study: Study) -> Study:
+    """Return the study with the score bins of its subgroups."""
+    rules = study.evaluation
+    coarser = rules.model_copy(update={"score_bins": rules.subgroup_bins, "subgroups": ()})
+    return study.model_copy(update={"evaluation": coarser})
+
+
+def _by_subgroup(whole: Task, part: Task, study: Study) -> Task:
+    from common.tasks.subgroups import Subgrouped
+
+    return Subgrouped(whole, part, study.evaluation.subgroups, study.evaluation.smallest_group)
 
 
 def _require_targets(study: Study, wanted: frozenset[str]) -> None:

@@ -20,6 +20,14 @@ Metrics = dict[str, float]
 LOWER_IS_BETTER = frozenset({"loss", "rmse", "mae", "hausdorff_95_mm", "brier", "ece"})
 """Figures of errors; of all others more is better."""
 
+SITE_FIGURES = frozenset({"auc", "accuracy", "concordance", "dice", "rmse", "mae", "baseline_rmse"})
+"""What a run's table of sites shows, beside the task's headline."""
+
+
+def site_figures(metrics: Metrics, headline: str) -> Metrics:
+    """Return the figures that a run keeps of each site."""
+    return {k: v for k, v in metrics.items() if k in SITE_FIGURES or k == headline}
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -105,9 +113,18 @@ class Task(Protocol):
         ...
 
     def metrics(self, tally: Tally) -> Metrics:
-        """Return the final figures by name."""
+        """Return the final figures by name; `count` is how many units they are over, and NaN what noise hides.
+
+        Where a figure has `NAME_low` and `NAME_high` beside it, they are its 95 % interval.
+        """
         ...
 
     def curves(self, tally: Tally) -> dict[str, Any]:
-        """Return what the report draws (JSON values)."""
+        """Return what the report draws (JSON values).
+
+        Any task may give `tables`, `[{title, first, columns, rows: [{name, values}]}]`, and `plots`,
+        `[{title, x_label, y_label, lines: [{name, x, y}]}]`; `roc`, `precision_recall`, `calibration`, `decision`
+        (`common.tasks.figures.ranking.score_curves`), `confusion`, `horizons`, `survival` and `structures` are drawn
+        in ways of their own.
+        """
         ...

@@ -12,7 +12,9 @@ from pydantic import Field, model_validator
 
 from common.plugins import Options
 from common.tasks import roc
-from common.tasks.base import Floats, Metrics, Tally
+from common.tasks.base import Metrics, Tally
+from common.tasks.figures.confusion import of_two, over_classes
+from common.tasks.figures.ranking import score_curves, score_figures
 
 if TYPE_CHECKING:
     from common.study import Study
@@ -95,26 +97,23 @@ class Classification:
         return Tally({"confusion": confusion, "scores": scores, "log_loss": np.array([total])})
 
     def metrics(self, tally: Tally) -> Metrics:
-        """Return loss, accuracy, balanced accuracy, AUC (macro over classes), and for two classes the clinic's four."""
-        confusion = np.clip(tally.arrays["confusion"], 0, None)
-        count = confusion.sum()
-        curves = [roc.curve(scores, tally.variance) for scores in tally.arrays["scores"]]
+        """Return loss, accuracy, AUC, average precision and calibration, and for two classes the clinic's four."""
+        confusion, noise = tally.arrays["confusion"], tally.variance
+        count = float(np.clip(confusion, 0, None).sum())
         figures = {
             "loss": _loss(float(tally.arrays["log_loss"][0]), count),
-            "accuracy": _ratio(np.trace(confusion), count),
-            "balanced_accuracy": float(np.mean(_recalls(confusion))),
-            "macro_f1": float(np.mean(_f1(confusion))),
-            "auc": float(np.mean([curve.auc for curve in curves])),
-            "count": float(count),
+            **over_classes(confusion, noise),
+            **score_figures(list(tally.arrays["scores"]), noise, self.outputs),
+            "count": count,
         }
-        return figures | (_binary(confusion, curves[0]) if self.outputs == 2 else {})
+        return figures | (of_two(confusion, noise) if self.outputs == 2 else {})
 
     def curves(self, tally: Tally) -> dict[str, Any]:
-        """Return ROC curves by class and the confusion matrix."""
+        """Return the confusion matrix, and by class its ROC, precision-recall, calibration and decision curves."""
         pairs = zip(self.scored, tally.arrays["scores"], strict=True)
-        noise = tally.variance
-        drawn = {self.names[name]: roc.curve(scores, noise).to_json() for name, scores in pairs}
-        return {"roc": drawn, "confusion": np.clip(tally.arrays["confusion"], 0, None).tolist()}
+        histograms = {self.names[number]: scores for number, scores in pairs}
+        matrix = np.clip(tally.arrays["confusion"], 0, None).tolist()
+        return score_curves(histograms, tally.variance, self.outputs) | {"confusion": matrix}
 
 
 def _log_odds(outputs: torch.Tensor) -> torch.Tensor:
@@ -128,32 +127,6 @@ def _log_odds(outputs: torch.Tensor) -> torch.Tensor:
     return values - torch.logsumexp(others, dim=2) + math.log(values.shape[1] - 1)
 
 
-def _binary(confusion: Floats, curve: roc.Curve) -> Metrics:
-    (true_negative, false_positive), (false_negative, true_positive) = confusion
-    low, high = curve.interval()
-    return {
-        "auc_low": low,
-        "auc_high": high,
-        "sensitivity": _ratio(true_positive, true_positive + false_negative),
-        "specificity": _ratio(true_negative, true_negative + false_positive),
-        "precision": _ratio(true_positive, true_positive + false_positive),
-        "f1": _f1(confusion)[1],
-    }
-
-
-def _recalls(confusion: Floats) -> list[float]:
-    return [_ratio(confusion[i, i], confusion[i].sum()) for i in range(len(confusion))]
-
-
-def _f1(confusion: Floats) -> list[float]:
-    diagonal, rows, columns = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    return [_ratio(2 * d, r + c) for d, r, c in zip(diagonal, rows, columns, strict=True)]
-
-
 def _loss(total: float, count: float) -> float:
     """Return the mean log loss; NaN where noise pushed the sum below 0, which no loss can be."""
-    return _ratio(total * LOSS_CEILING, count) if total >= 0 else math.nan
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else math.nan
+    return total * LOSS_CEILING / count if total >= 0 and count > 0 else math.nan

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 
 from common.errors import StudyError
+from common.later import LATER
 from common.plugins import Options
-from common.tasks.base import Metrics, Tally
+from common.tasks.base import Floats, Metrics, Tally
+from common.tasks.error_grids import ZONES, Grid, mg_per_dl, zone_counts
 
 if TYPE_CHECKING:
     from common.study import Study
@@ -24,9 +27,11 @@ class ForecastingOptions(Options):
 
     Attributes:
         loss: `huber` (quadratic up to a tenth of the value range, linear beyond) or `mse`.
+        error_grids: of glucose, `clarke`, `parkes` or both: how many forecasts lie in each zone.
     """
 
     loss: Literal["huber", "mse"] = "huber"
+    error_grids: tuple[Grid, ...] = Field(default=(), json_schema_extra=LATER)
 
 
 class Forecasting:
@@ -54,8 +59,13 @@ class Forecasting:
         self.unit = data.unit
         self.outputs = len(self.minutes)
         self.half_range = (data.maximum - data.minimum) / 2
-        self.tally_layout = dict.fromkeys(SUMS, (self.outputs,))
-        self.tally_bound = math.sqrt(len(SUMS) * self.outputs)
+        self.middle = (data.maximum + data.minimum) / 2
+        self.grids = tuple(dict.fromkeys(options.error_grids))
+        self.mg_per_dl = mg_per_dl(data.unit) if self.grids else 1.0
+        zones = (self.outputs, len(ZONES))
+        self.tally_layout = dict.fromkeys(SUMS, (self.outputs,)) | dict.fromkeys(self.grids, zones)
+        # A window has every sum at 1 at most, and lies in one zone of a grid, at each horizon.
+        self.tally_bound = math.sqrt((len(SUMS) + len(self.grids)) * self.outputs)
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of every window, averaged over its horizons, `[B]`."""
@@ -83,10 +93,32 @@ class Forecasting:
             "last_squared": last**2,
             "count": torch.ones_like(model),
         }
-        return Tally({name: (value * weight).sum(0).numpy() for name, value in sums.items()})
+        arrays = {name: (value * weight).sum(0).numpy() for name, value in sums.items()}
+        return Tally(arrays | self._zones(outputs, targets, weights))
+
+    def _zones(
+        self, outputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+    ) -> dict[str, Floats]:
+        """Count the forecasts in the zones of each grid, `[H, 5]`."""
+        weight = weights.double().numpy()
+        forecast, truth = self._milligrams(outputs), self._milligrams(targets)
+        return {
+            grid: np.stack(
+                [zone_counts(grid, *pair, weight) for pair in zip(truth, forecast, strict=True)]
+            )
+            for grid in self.grids
+        }
+
+    def _milligrams(self, values: torch.Tensor) -> Floats:
+        """Return scaled values in mg/dL by horizon, `[H, B]`, none beyond what the study lets pass."""
+        inside = values.double().clamp(-1, 1).T.numpy()
+        return np.asarray((self.middle + self.half_range * inside) * self.mg_per_dl)
 
     def metrics(self, tally: Tally) -> Metrics:
-        """Return RMSE and MAE over all horizons, the persistence forecast's, and the share of RMSE that is saved."""
+        """Return RMSE and MAE over all horizons, the persistence forecast's, and the share of RMSE that is saved.
+
+        Of each error grid: the share of forecasts in zone A, and in A or B.
+        """
         rmse, last = self._rmse(tally, "squared"), self._rmse(tally, "last_squared")
         figures = {
             "rmse": _mean(rmse),
@@ -97,10 +129,15 @@ class Forecasting:
             "count": float(np.clip(tally.arrays["count"], 0, None).mean()),
         }
         pairs = zip(self.minutes, rmse, strict=True)
-        return figures | {f"rmse_{minutes:g}_minutes": float(value) for minutes, value in pairs}
+        figures |= {f"rmse_{minutes:g}_minutes": float(value) for minutes, value in pairs}
+        for grid in self.grids:
+            shares = _zone_shares(tally.arrays[grid]).mean(0)
+            figures |= {f"{grid}_a": float(shares[0]), f"{grid}_ab": float(shares[:2].sum())}
+        return figures
 
     def curves(self, tally: Tally) -> dict[str, Any]:
-        """Return the errors by horizon."""
+        """Return the errors by horizon, and the shares of each error grid's zones."""
+        grids = {grid: _zone_shares(tally.arrays[grid]).tolist() for grid in self.grids}
         return {
             "horizons": {
                 "minutes": list(self.minutes),
@@ -109,6 +146,7 @@ class Forecasting:
                 "mae": self._mean_error(tally, "absolute").tolist(),
                 "baseline_rmse": self._rmse(tally, "last_squared").tolist(),
             }
+            | ({"error_grids": grids} if grids else {})
         }
 
     def _mean_error(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -123,6 +161,14 @@ def _shares(tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     sums, count = tally.arrays[name], tally.arrays["count"]
     possible = (count > 0) & (sums >= 0)
     return np.divide(sums, count, out=np.full_like(sums, np.nan), where=possible)
+
+
+def _zone_shares(counts: Floats) -> Floats:
+    """Return each horizon's counts as shares; what noise pushed below zero is none, and NaN if nothing is left."""
+    seen = np.clip(counts, 0, None)
+    total = seen.sum(1, keepdims=True)
+    shares: Floats = np.divide(seen, total, out=np.full_like(seen, np.nan), where=total > 0)
+    return shares
 
 
 def _mean(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:

@@ -39,6 +39,11 @@ LOSS = Measure("loss", "Test loss")
 ACCURACY = Measure("accuracy", "Accuracy", (None, 1.0))
 RMSE = Measure("rmse", "RMSE", (0.0, None), digits=2)
 MAE = Measure("mae", "MAE", (0.0, None), digits=2)
+OTHERS = (
+    Measure("dice", "Dice", (None, 1.0)),
+    Measure("concordance", "Concordance", (None, 1.0), Rule(0.5, "chance", at_end=True)),
+)
+"""Headlines that no other task has among its figures."""
 CHANCE = Rule(0.5, "chance", at_end=True)
 
 
@@ -52,6 +57,9 @@ def headline(metrics: RunMetrics) -> Measure:
     if is_forecast(metrics):
         unit = metrics.curves.horizons.unit if metrics.curves.horizons else ""
         return replace(RMSE, unit=unit)
+    for measure in OTHERS:
+        if measure.key in metrics.final:
+            return measure
     if metrics.final.get("auc") is None and metrics.final.get("accuracy") is not None:
         return ACCURACY
     name = "AUC" if len(metrics.classes) <= 2 else "Macro AUC"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from common.charts.numbers import fixed
 from common.charts.plot import Line, Plot, all_values, tone, y_axis
 from common.charts.scale import Axis, axis, finite
+from server.report.curves import Horizons, Roc
 from server.report.learning import LEFT, RIGHT, is_forecast
 from server.report.run_folder import Run
-from server.report.schema import Horizons, Roc, RunMetrics
+from server.report.schema import RunMetrics
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 MANY_CLASSES = 12
+Curve = TypeVar("Curve")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class HorizonRow:
 
 def roc_plot(run: Run) -> Plot | None:
     """ROC of the positive class, or one-vs-rest curves of several classes."""
-    curves = _shown(run.metrics)
+    curves = shown(run.metrics, run.metrics.curves.roc)
     lines = tuple(_roc_line(i, name, roc) for i, (name, roc) in enumerate(curves.items()))
     if not any(line.points for line in lines):
         return None
@@ -73,12 +76,12 @@ def roc_plot(run: Run) -> Plot | None:
     )
 
 
-def _shown(metrics: RunMetrics) -> dict[str, Roc]:
+def shown(metrics: RunMetrics, curves: dict[str, Curve] | None) -> dict[str, Curve]:
     """Of two classes only the second, the positive one: the first mirrors it."""
-    curves = metrics.curves.roc or {}
-    if len(curves) == 2 and len(metrics.classes) == 2 and metrics.classes[1] in curves:
-        return {metrics.classes[1]: curves[metrics.classes[1]]}
-    return curves
+    found = curves or {}
+    if len(found) == 2 and len(metrics.classes) == 2 and metrics.classes[1] in found:
+        return {metrics.classes[1]: found[metrics.classes[1]]}
+    return found
 
 
 def _roc_line(index: int, name: str, roc: Roc) -> Line:

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from common.charts.pages import environment
+from common.charts.plot import Plot
 from common.errors import MachineError
 from server.report.facts import Fact, cards, method, provenance
+from server.report.further import further_plots, further_tables
 from server.report.learning import headline, learning_plots
 from server.report.notes import notes
 from server.report.outcome import confusion, horizon_plot, horizon_rows, roc_plot
+from server.report.ranking import calibration_plot, decision_plot, precision_plot
 from server.report.run_folder import Run, read_run
 from server.report.sites import quarantine_reasons, site_table
 from server.report.spending import sent, spending_plots
+from server.report.subgroups import subgroup_tables
 from server.report.verdict import lede, over_budget, verdict, warnings
 
 
@@ -57,6 +61,9 @@ def _context(run: Run) -> dict[str, Any]:
         "cards": cards(run),
         "learning": learning_plots(run),
         "roc": roc_plot(run),
+        "more": _more(run),
+        "tables": further_tables(run),
+        "subgroups": subgroup_tables(run),
         "confusion": confusion(run),
         "horizon_plot": horizon_plot(run),
         "horizons": horizon_rows(run),
@@ -68,6 +75,12 @@ def _context(run: Run) -> dict[str, Any]:
         "facts": facts,
         "notes": notes(run),
     }
+
+
+def _more(run: Run) -> list[Plot]:
+    """The plots that follow the ROC and the confusion matrix, as far as the task has them."""
+    found = (precision_plot(run), calibration_plot(run), decision_plot(run))
+    return [*(plot for plot in found if plot is not None), *further_plots(run)]
 
 
 def _round_rows(run: Run) -> list[dict[str, Any]]:

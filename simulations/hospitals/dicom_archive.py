@@ -23,6 +23,9 @@ class DicomArchive:
         plan: the site.
         name: of the data set.
         spacing: of its images in mm; none: the scanner's.
+
+    Attributes:
+        paths: of the last patient's files, slice by slice.
     """
 
     def __init__(self, plan: HospitalPlan, name: str, *, spacing: float | None = None) -> None:
@@ -32,6 +35,7 @@ class DicomArchive:
         self.root = plan.folder / name / "dicom"
         self.root.mkdir(parents=True)
         self._files = 0
+        self.paths: list[Path] = []
 
     def add(self, number: int, volume: Volume, rng: np.random.Generator) -> Series:
         """Write one patient's slices; returns the series with where it lies in the patient's frame."""
@@ -50,7 +54,8 @@ class DicomArchive:
             spacing=self.spacing,
             thickness=scanner.thickness,
         )
-        write_series(series, volume, scanner, self._paths(number, len(volume)))
+        self.paths = self._paths(number, len(volume))
+        write_series(series, volume, scanner, self.paths)
         return series
 
     def finish(self, columns: list[str], rows: Iterable[list[str]]) -> Archive:

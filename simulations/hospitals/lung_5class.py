@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from simulations.hospitals.chest import add_lung_vessels, assemble, lung, place_in_lung
 from simulations.hospitals.dicom_archive import DicomArchive
 from simulations.hospitals.phantom import (
-    FAT_HU,
     LUNG_HU,
     SOFT_HU,
     Grid,
     Nodule,
     Volume,
     add_nodule,
-    add_tube,
     parenchyma,
     points,
     soft,
@@ -47,46 +46,12 @@ def draw_chest(rng: np.random.Generator, finding: str, thickness: float) -> Volu
     """Return axial slices (Z, Y, X) of a whole chest in Hounsfield units, with the finding in one lung."""
     grid = Grid(SLICES, SIZE, SPACING, thickness)
     middle = grid.extent / 2 + rng.normal(0.0, 4.0, 3) * np.array([0.0, 1.0, 1.0])
-    lungs = [_lung(grid, middle, side, rng) for side in (-1, 1)]
+    lungs = [lung(grid, middle, side, rng) for side in (-1, 1)]
     air = parenchyma(grid, rng, LUNG_HU + rng.normal(0.0, 25.0))
-    _add_vessels(air, grid, middle, rng)
-    chosen = middle + np.array(
-        [0.0, rng.uniform(-45, 45), rng.choice([-1, 1]) * rng.uniform(58, 85)]
-    )
+    add_lung_vessels(air, grid, middle, rng)
+    chosen = place_in_lung(middle, rng)
     _FINDINGS[finding](air, grid, chosen, rng)
-    return _assemble(grid, middle, air, np.maximum(*lungs), rng)
-
-
-def _lung(grid: Grid, middle: np.ndarray, side: int, rng: np.random.Generator) -> Volume:
-    _, y, x = points(grid, WHOLE)
-    wide, tall = rng.uniform(46, 54), rng.uniform(78, 92)
-    away = np.hypot((x - middle[2] - side * 70) / wide, (y - middle[1]) / tall)
-    return np.broadcast_to(soft((away - 1.0) * wide, 1.5), grid.shape)
-
-
-def _assemble(
-    grid: Grid, middle: np.ndarray, air: Volume, lungs: Volume, rng: np.random.Generator
-) -> Volume:
-    """Put body, fat, spine and lungs together; outside is air."""
-    _, y, x = points(grid, WHOLE)
-    wide, tall = rng.uniform(148, 160), rng.uniform(108, 118)
-    rim = np.hypot((x - middle[2]) / wide, (y - middle[1]) / tall)
-    body = soft((rim - 1.0) * tall, 2.0)
-    tissue = SOFT_HU + (FAT_HU - SOFT_HU) * (1.0 - soft((rim - 0.9) * tall, 2.0))
-    spine = soft(np.hypot(x - middle[2], y - middle[1] - 80) - 17.0, 2.0)
-    tissue = tissue + spine * 260.0
-    volume = -1000.0 + body * (tissue + 1000.0)
-    return (volume + lungs * (air - volume)).astype(np.float32)
-
-
-def _add_vessels(air: Volume, grid: Grid, middle: np.ndarray, rng: np.random.Generator) -> None:
-    for _ in range(26):
-        side = rng.choice([-1, 1])
-        start = middle + np.array([rng.normal(0, 2.0), rng.normal(0, 18), side * 30])
-        end = middle + np.array(
-            [rng.normal(0, 6.0), rng.normal(0, 60), side * rng.uniform(60, 115)]
-        )
-        add_tube(air, grid, start, end, rng.uniform(1.0, 3.2), SOFT_HU - rng.uniform(0, 200), 0.4)
+    return assemble(grid, middle, air, np.maximum(*lungs), rng)
 
 
 def _normal(air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator) -> None:

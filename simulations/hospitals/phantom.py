@@ -171,8 +171,12 @@ def add_wall(volume: Volume, grid: Grid, centre: Vector, angle: float, distance:
 
 def add_nodule(
     volume: Volume, grid: Grid, nodule: Nodule, rng: np.random.Generator, grain: float = 1.1
-) -> None:
-    """Draw the nodule (in place): its body, mottled at a scale of `grain` mm, then what radiates from it."""
+) -> NDArray[np.bool_]:
+    """Draw the nodule (in place): its body, mottled at a scale of `grain` mm, then what radiates from it.
+
+    Returns:
+        the voxels of its body.
+    """
     directions = _flat_directions(rng, 16)
     reach = nodule.radius * 1.8 + 4.0
     box = box_around(grid, nodule.centre - reach, nodule.centre + reach)
@@ -187,6 +191,9 @@ def add_nodule(
     part = volume[box]
     part += mask * (nodule.density + _inside(away, nodule, grid, rng, grain) - part)
     _add_spicules(volume, grid, nodule, directions, rng)
+    body = np.zeros(grid.shape, dtype=np.bool_)
+    body[box] = mask > 0.5
+    return body
 
 
 def _lobes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -60,16 +60,16 @@ class Archive:
         kind: of source that reads it.
         path: of its file or folder, relative to the site's folder, as `labels` is.
         declared_patients: the public number of patients that the site states.
-        labels: of DICOM data sets.
+        labels: of DICOM data sets and signals.
         extra: further keys of the table.
     """
 
     name: str
-    kind: Literal["dicom", "table", "series"]
+    kind: Literal["dicom", "table", "series", "signals", "records"]
     path: str
     declared_patients: int
     labels: str | None = None
-    extra: tuple[tuple[str, str], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
 
 
 def class_counts(patients: int, shares: tuple[float, ...]) -> list[int]:

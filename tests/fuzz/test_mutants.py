@@ -14,7 +14,7 @@ import pytest
 from mutants import mutants
 from pydantic import TypeAdapter
 
-from client.data.dicom.parallel import read_samples
+from client.data.dicom.parallel import Recipe, read_samples
 from client.data.dicom.select import cuts
 from client.data.index.archive import archive
 from client.data.quarantine import QuarantineLog
@@ -41,10 +41,10 @@ def read(folder: Path, spec: ImageSpec, log: QuarantineLog) -> int:
             for patient in found.patients()
             for cut in cuts(found.slices(patient)[:200], (), spec, log)
         ]
-    samples, kept = read_samples(chosen, spec, log)
-    assert np.isfinite(samples).all()
-    assert (np.abs(samples) <= 1.0).all()
-    return len(kept)
+    made = read_samples(chosen, Recipe(spec), log)
+    assert np.isfinite(made.inputs).all()
+    assert (np.abs(made.inputs) <= 1.0).all()
+    return len(made.kept)
 
 
 def test_mutants(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage, RLELossless
 
 from common.errors import MachineError, RunError, StudyError
+from common.plugins import registry
 from simulations.hospitals import create, recipe
 from simulations.hospitals.recipe import MANIFEST, MARKER
 
@@ -127,7 +128,7 @@ def test_site_files_describe_what_lies_there(hospitals: Path) -> None:
     for site in hospitals.glob("hospital-*"):
         content = tomllib.loads((site / "site.toml").read_text())
         assert content["site"]["name"] == site.name
-        assert set(content["data"]) == {"lung-nodule", "lung-ct-5class", "heart", "glucose"}
+        assert set(content["data"]) == set(registry("hospitals"))
         for table in content["data"].values():
             assert (site / table["path"]).exists()
             assert table["declared_patients"] == (12 if table["kind"] == "series" else PATIENTS)

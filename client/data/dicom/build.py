@@ -8,6 +8,7 @@ import numpy as np
 
 from client.data.dicom.cut import Cut, Part
 from client.data.dicom.display import shown
+from client.data.dicom.draw import grid
 from client.data.dicom.pixels import coloured, rescaled
 from client.data.dicom.resample import Image, patch, windowed
 from client.data.dicom.slices import Slice
@@ -40,11 +41,11 @@ class Builder:
             image = self._image(part.slice)
             if image is None:
                 return None
-            cut_out = self._patch(image, part, size, cut)
+            cut_out = self._patch(image, part, size)
             for number, weight in uses:
                 layers[number] += cut_out if weight == 1.0 else cut_out * np.float32(weight)
         for number, layer in enumerate(cut.layers):
-            lack = 1.0 - sum(part.weight for part in layer)
+            lack = 1.0 - sum(part.weight for part in layer.parts)
             if lack > 1e-6:
                 layers[number] += np.float32(lack * self._pad)
         if self._spec.intensity == "window":
@@ -86,14 +87,8 @@ class Builder:
         planes = image.transpose(2, 0, 1) if image.ndim == 3 else image[None]
         return np.broadcast_to(planes, (self._colours, *planes.shape[1:]))
 
-    def _patch(self, image: Image, part: Part, size: tuple[int, int], cut: Cut) -> Image:
-        step, centre = (1.0, 1.0), part.centre
-        if self._spec.spacing_mm is not None and part.slice.spacing_mm is not None:
-            rows, columns = part.slice.spacing_mm
-            step = (self._spec.spacing_mm / rows, self._spec.spacing_mm / columns)
-        else:  # whole pixels: nothing is interpolated
-            half = (np.array(size) - 1) / 2.0
-            centre = np.floor(centre - half + 0.5) + half
+    def _patch(self, image: Image, part: Part, size: tuple[int, int]) -> Image:
+        centre, step = grid(part, size, self._spec)
         return np.stack([patch(plane, centre, step, size, self._pad) for plane in image])
 
 
@@ -108,6 +103,6 @@ def _by_slice(cut: Cut) -> dict[int, tuple[Part, list[tuple[int, float]]]]:
     """Collect in which layers, and with what weight, each slice is used."""
     found: dict[int, tuple[Part, list[tuple[int, float]]]] = {}
     for number, layer in enumerate(cut.layers):
-        for part in layer:
+        for part in layer.parts:
             found.setdefault(id(part.slice), (part, []))[1].append((number, part.weight))
     return found

@@ -7,6 +7,7 @@ from typing import IO
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from client.data.deidentify.burnt_in import Risk, burnt_in
 from client.data.dicom import frames as of_frame
 from client.data.dicom.elements import Pixels, read_elements, tags
 from client.data.dicom.slices import Encoded, Native, Slice
@@ -23,6 +24,7 @@ _CALIBRATED = ("CT", "PT")  # their rescaled values have units, whatever the dis
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
 TAGS = tags(
     "ImageType SOPClassUID SOPInstanceUID Modality PatientID SeriesInstanceUID InstanceNumber "
+    "FrameOfReferenceUID BurnedInAnnotation ConversionType "
     "SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns "
     "BitsAllocated BitsStored HighBit PixelRepresentation ModalityLUTSequence VOILUTSequence "
     + of_frame.KEYWORDS
@@ -65,6 +67,7 @@ def _slices(
     frames = int(header.get("NumberOfFrames") or 1)
     if not 1 <= frames <= MAX_FRAMES or int(header.Rows) * int(header.Columns) > MAX_PIXELS:
         raise Unusable("impossible size")
+    risk = _burnt_in(header)
     found = [
         Slice(
             file,
@@ -84,11 +87,18 @@ def _slices(
             tables=_tables(header),
             window=of_frame.window(header, frame),
             stack=of_frame.stack(header, frame),
+            frame_of_reference=str(header.get("FrameOfReferenceUID") or ""),
+            burnt_in=risk,
         )
         for frame in range(frames)
         for rescale in [of_frame.rescale(header, frame)]
     ]
     return str(header.get("SOPInstanceUID") or ""), found
+
+
+def _burnt_in(header: Dataset) -> str:
+    risk = burnt_in(header)
+    return "" if risk is Risk.NONE else risk.name
 
 
 def _check(header: Dataset, modality: str) -> None:

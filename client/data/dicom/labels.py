@@ -36,13 +36,13 @@ class Labels:
 
 
 def read_labels(
-    dataset: DicomDataset, classes: Sequence[str], *, points: bool, log: QuarantineLog
+    dataset: DicomDataset, classes: Sequence[str] | None, *, points: bool, log: QuarantineLog
 ) -> Labels:
     """Read and check the table of labels.
 
     Args:
         dataset: where it is and what its columns are called.
-        classes: names of the classes in order.
+        classes: names of the classes in order; none: the table only says who takes part.
         points: whether each row must have a point.
         log: rows that are left out.
 
@@ -52,14 +52,16 @@ def read_labels(
     where = str(dataset.labels)
     column = {name: dataset.local(name) for name in ("patient_id", "label", "split", *POINT)}
     frame = tabular.read_table(dataset.labels, dataset)
-    needed = [column[name] for name in ("patient_id", "label", *(POINT if points else ()))]
+    labelled = () if classes is None else ("label",)
+    needed = [column[name] for name in ("patient_id", *labelled, *(POINT if points else ()))]
     tabular.require(frame, needed, where=where, text=dataset)
-    frame = _without_blanks(frame, column, dataset, log)
-    words = tabular.replaced(frame[column["label"]], dataset.replace.get("label", {})).tolist()
+    frame = _without_blanks(frame, {k: column[k] for k in ("patient_id", *labelled)}, dataset, log)
     patients = frame[column["patient_id"]].tolist()
-    numbers = label_numbers(
-        words, classes, where=f"{where}, column '{column['label']}'", identifiers=set(patients)
-    )
+    numbers: Sequence[int] = [0] * len(patients)
+    if classes is not None:
+        words = tabular.replaced(frame[column["label"]], dataset.replace.get("label", {})).tolist()
+        place = f"{where}, column '{column['label']}'"
+        numbers = label_numbers(words, classes, where=place, identifiers=set(patients))
     splits = None
     if column["split"] in frame.columns:
         pairs = zip(patients, frame[column["split"]], strict=True)
@@ -76,10 +78,11 @@ def _without_blanks(
 ) -> pd.DataFrame:
     """Leave out rows without patient or label."""
     name = dataset.labels.name
-    for key, reason in (("patient_id", "label row without patient"), ("label", "label row empty")):
-        blank = tabular.is_missing(frame[column[key]], dataset)
+    reasons = {"patient_id": "label row without patient", "label": "label row empty"}
+    for key, own in column.items():
+        blank = tabular.is_missing(frame[own], dataset)
         for row in frame.index[blank]:
-            log.add(f"{name} row {int(row) + 1}", reason)
+            log.add(f"{name} row {int(row) + 1}", reasons[key])
         frame = frame[~blank]
     if frame.empty:
         raise DataError(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from client.data.dicom.resample import Image
 from client.data.dicom.slices import Geometry
+
+Number = TypeVar("Number", bound=np.generic)
 
 # DICOM patient coordinates: x grows to the left, y to the back, z to the head.
 _PLANES = ("sagittal", "coronal", "axial")  # by the axis that the normal follows
@@ -34,7 +37,7 @@ class Turn:
         """Return the size before the turn of what has a size after it."""
         return (size[1], size[0]) if self.transpose else size
 
-    def of(self, image: Image) -> Image:
+    def of(self, image: NDArray[Number]) -> NDArray[Number]:
         """Turn an image [..., rows, columns]."""
         turned = image.swapaxes(-1, -2) if self.transpose else image
         turned = turned[..., ::-1, :] if self.flip_rows else turned

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from client.data.dicom.cut import Cut, Part
+from client.data.dicom.cut import Cut, Layer, Part
 from client.data.dicom.orientation import AS_STORED, Turn, turn_of
 from client.data.dicom.place import away_mm, inside, is_near, middle_of, middle_pixel
 from client.data.dicom.slices import Slice, Vector
@@ -68,7 +68,7 @@ def _round(
         if pixel is None:
             continue
         if spec.planes == 1:
-            found.append(Cut(((Part(own, pixel),),), turn))
+            found.append(Cut((Layer((Part(own, pixel),)),), turn))
             continue
         layers = neighbours(stack, index, middle_of(own) if point is None else point, spec)
         if layers is None:

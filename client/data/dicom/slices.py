@@ -121,6 +121,9 @@ class Slice:
         tables: look-up tables in the header that belong to the image: "modality", "voi".
         window: how the file wants to be shown; none where it does not say.
         stack: keeps apart images of one place: the phase, echo or b-value of the acquisition.
+        frame_of_reference: FrameOfReferenceUID: positions of images with the same one can be compared; "" where the
+            file does not say.
+        burnt_in: the risk (`Risk.name`) that text is burnt into the pixels; "" for none.
     """
 
     file: File
@@ -140,6 +143,8 @@ class Slice:
     tables: tuple[str, ...] = ()
     window: Window | None = None
     stack: str = ""
+    frame_of_reference: str = field(default="", repr=False)
+    burnt_in: str = ""
 
     def to_row(self) -> Row:
         """Return the slice without its file, as a database keeps it."""
@@ -158,6 +163,8 @@ class Slice:
             self.tables,
             _listed(self.window),
             self.stack,
+            self.frame_of_reference,
+            self.burnt_in,
         ]
         text = json.dumps(rest, separators=(",", ":"))
         return self.frame, self.patient, self.series, self.instance, text
@@ -167,7 +174,7 @@ class Slice:
         """Return the slice that `to_row` made the row of."""
         frame, patient, series, instance, text = row
         shape, axes, spacing, slope, intercept, bits, native, encoded, *end = json.loads(text)
-        colour, tables, window, stack = end
+        colour, tables, window, stack, frame_of_reference, burnt_in = end
         return cls(
             file=file,
             frame=frame,
@@ -186,6 +193,8 @@ class Slice:
             tables=tuple(tables),
             window=Window(*window) if window else None,
             stack=stack,
+            frame_of_reference=frame_of_reference,
+            burnt_in=burnt_in,
         )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client.data.config import DicomDataset
-from client.data.dicom.index import index
+from client.data.dicom.findings import Findings, read_findings
 from client.data.dicom.labels import Labels, read_labels
-from client.data.dicom.parallel import read_samples
-from client.data.dicom.select import cuts
-from client.data.dicom.slices import Slice, Vector
-from client.data.index.archive import Archive
-from client.data.masks import middles
+from client.data.dicom.marks import read_marks
+from client.data.dicom.parallel import Recipe, read_samples
+from client.data.dicom.selection import Selection
+from client.data.index.archive import Archive, archive
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
 from common.data_spec import ImageSpec
@@ -32,83 +34,82 @@ class DicomSource:
     def load(
         self, dataset: DicomDataset, spec: ImageSpec, classes: Sequence[str] | None
     ) -> RawSamples:
-        """Index the files, choose the slices and read them (see `Source.load`)."""
-        if classes is None:
-            raise StudyError("Images need a task with classes.", where="[task]")
+        """Index the files, choose the slices and read them, patient by patient (see `Source.load`)."""
         log = QuarantineLog()
-        labels = read_labels(dataset, classes, points=spec.centre == "point", log=log)
-        patients = _labelled(self._slices(dataset, spec, log), labels, dataset, log)
-        points = _points(patients, labels, dataset, spec, log)
-        chosen = [
-            (patient, cut)
-            for patient in sorted(patients)
-            for cut in cuts(patients[patient], points.get(patient, ()), spec, log)
-        ]
-        inputs, kept = read_samples([cut for _, cut in chosen], spec, log)
-        names = [chosen[number][0] for number in kept]
+        labels = read_labels(
+            dataset, _classes(spec, classes), points=spec.centre == "point", log=log
+        )
+        findings = read_findings(dataset, classes) if spec.labels == "classes" else None
+        with self._held(dataset, spec) as held:
+            held.refuse(log, besides=[dataset.labels])
+            patients = _labelled(held, labels, dataset, log)
+            marks = read_marks(dataset, spec, patients, log)
+            selection = Selection(held, spec, patients, labels.points, marks)
+            made = read_samples(selection.cuts(log), Recipe(spec, marks.structures), log)
+        names = [patients[selection.owners[number]] for number in made.kept]
         return RawSamples(
-            inputs=inputs,
-            targets=np.array([labels.number[name] for name in names], dtype=np.int64),
+            inputs=made.inputs,
+            targets=_targets(labels, findings, names) if made.masks is None else made.masks,
             patients=names,
             splits=labels.splits,
             quarantine=log.result(),
-            notes=_notes(labels, patients),
+            notes=_notes(labels, patients, selection),
         )
 
-    def _slices(
-        self, dataset: DicomDataset, spec: ImageSpec, log: QuarantineLog
-    ) -> Iterable[Slice]:
+    def _held(self, dataset: DicomDataset, spec: ImageSpec) -> AbstractContextManager[Archive]:
         if self.archive is None:
-            return index(dataset.path, spec.modality, log, besides=[dataset.labels])
-        self.archive.refuse(log, besides=[dataset.labels])
-        return self.archive.everything()
+            return archive(dataset.path, spec.modality)
+        return nullcontext(self.archive)
+
+
+def _classes(spec: ImageSpec, classes: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the classes that the table of labels must have; none where it has no classes.
+
+    Raises:
+        StudyError: the study wants something that the table of labels does not say.
+    """
+    if spec.labels == "class" and classes is None:
+        raise StudyError("Images need a task with classes.", where="[task]")
+    if spec.labels == "points":
+        raise StudyError(
+            f"DICOM images have no labels = '{spec.labels}'.",
+            where="[data] labels",
+            fix="Use 'class', 'classes', 'mask' or 'none'.",
+        )
+    return classes if spec.labels == "class" else None
 
 
 def _labelled(
-    slices: Iterable[Slice], labels: Labels, dataset: DicomDataset, log: QuarantineLog
-) -> dict[str, list[Slice]]:
-    """Group by patient; files of patients without a label are left out."""
-    patients: dict[str, list[Slice]] = {}
-    strangers: set[str] = set()
-    for found in slices:
-        if found.patient in labels.number:
-            patients.setdefault(found.patient, []).append(found)
-        elif found.frame == 0:
-            strangers.add(found.patient)
-            log.add(found.file.name, "patient without a label")
-    if strangers and not patients:
+    held: Archive, labels: Labels, dataset: DicomDataset, log: QuarantineLog
+) -> list[str]:
+    """Return the patients with images and a label, sorted; the files of the others are left out."""
+    found, strangers = [], 0
+    for patient in held.patients():
+        if patient in labels.number:
+            found.append(patient)
+            continue
+        strangers += 1
+        for name in held.names(patient):
+            log.add(name, "patient without a label")
+    if strangers and not found:
         raise DataError(
-            f"None of the {len(strangers)} patients with images has a label; "
+            f"None of the {strangers} patients with images has a label; "
             f"the labels are of {len(labels.number)} others.",
             where=str(dataset.labels),
             fix="Compare the identifiers: leading zeros are lost in spreadsheets.",
         )
-    return patients
+    return found
 
 
-def _points(
-    patients: Mapping[str, Sequence[Slice]],
-    labels: Labels,
-    dataset: DicomDataset,
-    spec: ImageSpec,
-    log: QuarantineLog,
-) -> Mapping[str, Sequence[Vector]]:
-    """Return the points of interest: of the labels, or the middles of a structure in the masks."""
-    if spec.structure is None:
-        return labels.points
-    if dataset.masks is None:
-        raise DataError(
-            "The study crops round a structure, but the site has no masks.",
-            where="masks",
-            fix="Set masks in site.toml to the folder of the segmentations.",
-        )
-    name = dataset.structures.get(spec.structure, spec.structure)
-    points = middles(dataset.masks, name, set(patients), log)
-    for patient in sorted(set(patients) - set(points)):
-        log.add(patients[patient][0].file.name, "patient without the structure in the masks")
-    return points
+def _targets(labels: Labels, findings: Findings | None, patients: Sequence[str]) -> NDArray[Any]:
+    if findings is not None:
+        return np.stack([findings[name] for name in patients])
+    return np.array([labels.number[name] for name in patients], dtype=np.int64)
 
 
-def _notes(labels: Labels, patients: dict[str, list[Slice]]) -> tuple[str, ...]:
+def _notes(labels: Labels, patients: Sequence[str], selection: Selection) -> tuple[str, ...]:
     absent = len(labels.number) - len(patients)
-    return (f"{absent} labelled patients have no usable images.",) if absent else ()
+    notes = [f"{absent} labelled patients have no usable images."] if absent else []
+    for risk, count in sorted(selection.burnt_in.items(), key=lambda item: item[0].value):
+        notes.append(f"{count} images used: {risk.value}.")
+    return tuple(notes)

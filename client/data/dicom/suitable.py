@@ -24,8 +24,10 @@ def lack_of(found: Slice, spec: ImageSpec) -> str:
 
 
 def _needs_place(spec: ImageSpec) -> bool:
-    return spec.centre != "image" or spec.plane != "any" or spec.slice_spacing_mm is not None
+    asked = spec.centre != "image" or spec.plane != "any" or spec.labels == "mask"
+    return asked or spec.slice_spacing_mm is not None
 
 
 def _lacks_spacing(found: Slice, spec: ImageSpec) -> bool:
-    return spec.centre != "image" and found.spacing_mm is None
+    wanted = spec.centre != "image" or spec.labels == "mask"
+    return wanted and found.spacing_mm is None

@@ -60,7 +60,7 @@ def neighbours(stack: Stack, index: int, middle: Vector | None, spec: ImageSpec)
     chosen = np.clip(index + offsets, 0, len(depths) - 1).tolist()
     if is_broken(depths, depths[chosen[0]], depths[chosen[-1]], spec.max_gap_mm):
         return None
-    return tuple((_part(stack.slices[number], middle),) for number in chosen)
+    return tuple(Layer((_part(stack.slices[number], middle),)) for number in chosen)
 
 
 def volume(stack: Stack, point: Vector | None, spec: ImageSpec) -> Layers | None:
@@ -83,7 +83,7 @@ def volume(stack: Stack, point: Vector | None, spec: ImageSpec) -> Layers | None
     used = [number for number in chosen if number is not None]
     if used and is_broken(depths, depths[used[0]], depths[used[-1]], spec.max_gap_mm):
         return None
-    return tuple(() if n is None else (_part(stack.slices[n], middle),) for n in chosen)
+    return tuple(Layer() if n is None else Layer((_part(stack.slices[n], middle),)) for n in chosen)
 
 
 def _middle(stack: Stack) -> Vector | None:
@@ -98,7 +98,12 @@ def _at(stack: Stack, wanted: list[float], middle: Vector | None, spec: ImageSpe
     if is_broken(depths, wanted[0], wanted[-1], spec.max_gap_mm):
         return None
     return tuple(
-        tuple(_part(stack.slices[n], middle, share) for n, share in weights(depths, place, step))
+        Layer(
+            tuple(
+                _part(stack.slices[n], middle, share) for n, share in weights(depths, place, step)
+            ),
+            stack.sign * place,
+        )
         for place in wanted
     )
 

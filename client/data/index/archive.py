@@ -48,6 +48,14 @@ class Archive:
         who = patient.encode("utf-8", "surrogatepass")
         return list(self._found(f"slices.patient = ? AND {_FIRST} ORDER BY files.key, frame", who))
 
+    def names(self, patient: str) -> Iterator[str]:
+        """Yield the names of a patient's files in their order; of files with one UID only the first."""
+        sql = f"""SELECT DISTINCT {_FILE} FROM slices JOIN files ON files.id = file
+            WHERE slices.patient = ? AND {_FIRST} ORDER BY files.key"""
+        who = patient.encode("utf-8", "surrogatepass")
+        for row in self._sql.execute(sql, (who,)):
+            yield file_of(self._root, *row).name
+
     def everything(self) -> Iterator[Slice]:
         """Yield all slices in the order of the files."""
         return self._found(f"{_FIRST} ORDER BY files.key, frame")

@@ -6,9 +6,8 @@ import hashlib
 import os
 import sqlite3
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-
-import client.data.dicom
 
 VERSION = "1"
 _TABLES = """
@@ -44,7 +43,7 @@ def open_index(path: Path | None, **about: str) -> sqlite3.Connection:
     Raises:
         OSError, sqlite3.Error: it cannot be written here.
     """
-    wanted = {**about, "reader": reader()}
+    wanted = {**about, "reader": program("client.data.dicom", "client.data.deidentify.burnt_in")}
     if path is None:
         return _made(":memory:", wanted)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,12 +88,15 @@ def _connected(path: str) -> sqlite3.Connection:
 
 
 @cache
-def reader() -> str:
-    """Return a digest of the programs that read DICOM here: another version reads the files again."""
+def program(*modules: str) -> str:
+    """Return a digest of modules and packages that read DICOM: another version reads the files again."""
     import pydicom
 
     digest = hashlib.sha256(f"{VERSION} {pydicom.__version__}".encode())
-    for folder in client.data.dicom.__path__:
-        for file in sorted(Path(folder).rglob("*.py")):
+    for module in modules:
+        spec = find_spec(module)
+        place = Path(spec.origin or "") if spec is not None else Path()
+        package = place.name == "__init__.py"
+        for file in sorted(place.parent.rglob("*.py")) if package else [place]:
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from client.data.dicom.slices import Geometry
 from client.data.dicom.unusable import Unusable
 from client.data.masks.grid import GridRegion, Plane
-from client.data.masks.regions import Mask
+from client.data.masks.regions import ANY, NOWHERE, Mask
 
 MAX_BYTES = 1 << 29
 MAX_STRUCTURES = 255
@@ -22,7 +22,7 @@ _TO_LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI's axes point right and front, DIC
 
 
 def read_nifti(stream: IO[bytes], patients: tuple[str, ...]) -> list[Mask]:
-    """Return one structure for each number in the voxels.
+    """Return one structure for each number in the voxels; of an empty mask one that is nowhere.
 
     Args:
         stream: the file.
@@ -40,8 +40,11 @@ def read_nifti(stream: IO[bytes], patients: tuple[str, ...]) -> list[Mask]:
     values = values[values != 0]
     if len(values) > MAX_STRUCTURES or (values != np.rint(values)).any():
         raise Unusable("a NIfTI image, not a mask")
+    if not len(values):
+        return [Mask(patients, ANY, "", NOWHERE)]
     return [
-        Mask(patients, str(int(value)), _region(voxels == value, axes, origin)) for value in values
+        Mask(patients, str(int(value)), "", _region(voxels == value, axes, origin))
+        for value in values
     ]
 
 

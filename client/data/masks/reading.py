@@ -1,14 +1,13 @@
-"""Finds and reads the segmentations of a site."""
+"""Reads segmentations, whatever their format."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from client.data.dicom.elements import read_elements, tags
 from client.data.dicom.opening import opened
 from client.data.dicom.quiet import quiet
-from client.data.dicom.slices import Vector
 from client.data.dicom.unusable import Unusable
 from client.data.files import File, Reader, unpack, walk
 from client.data.masks.nifti import read_nifti
@@ -82,16 +81,3 @@ def masks_in(path: Path, log: QuarantineLog) -> Iterator[Mask]:
                 log.add(file.name, str(reason))
             except OSError:
                 log.add(file.name, "cannot be read")
-
-
-def middles(
-    path: Path, structure: str, patients: Collection[str], log: QuarantineLog
-) -> dict[str, list[Vector]]:
-    """Return the middles of a structure by patient; case does not matter in its name."""
-    found: dict[str, list[Vector]] = {}
-    wanted = structure.strip().casefold()
-    for mask in masks_in(path, log):
-        patient = next((name for name in mask.patients if name in patients), None)
-        if patient is not None and mask.name.strip().casefold() == wanted:
-            found.setdefault(patient, []).append(mask.region.middle())
-    return found

@@ -12,9 +12,11 @@ from pydicom.dataset import Dataset
 from client.data.dicom.elements import tags
 from client.data.dicom.slices import Vector
 from client.data.dicom.unusable import Unusable
-from client.data.masks.regions import Mask, Points
+from client.data.masks.regions import NOWHERE, Mask, Points, Region
 
-TAGS = tags("StructureSetROISequence ROIContourSequence")
+TAGS = tags(
+    "FrameOfReferenceUID ReferencedFrameOfReferenceSequence StructureSetROISequence ROIContourSequence"
+)
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _FLAT_MM = 0.1
 _SLACK = 1.001
@@ -89,26 +91,43 @@ class ContourRegion:
 
 
 def read_rtstruct(header: Dataset, patient: str) -> list[Mask]:
-    """Return the structures that have closed contours.
+    """Return the structures: those without a closed contour are nowhere.
 
     Raises:
         Unusable: with the reason.
     """
-    names = {int(r.ROINumber): str(r.get("ROIName") or "") for r in header.StructureSetROISequence}
+    drawn = {
+        int(roi.ReferencedROINumber): _contours(roi)
+        for roi in header.get("ROIContourSequence") or ()
+    }
     found = []
-    for roi in header.get("ROIContourSequence") or ():
-        drawn = [
-            np.array([float(v) for v in contour.ContourData]).reshape(-1, 3)
-            for contour in roi.get("ContourSequence") or ()
-            if str(contour.get("ContourGeometricType") or "") in _CLOSED
-        ]
-        drawn = [contour for contour in drawn if len(contour) >= 3]
-        if any(not np.isfinite(contour).all() for contour in drawn):
-            raise Unusable("contours that are no numbers")
-        if drawn:
-            number = int(roi.ReferencedROINumber)
-            found.append(Mask((patient,), names.get(number, str(number)), ContourRegion(drawn)))
+    for roi in header.StructureSetROISequence:
+        contours = drawn.get(int(roi.ROINumber))
+        region: Region = ContourRegion(contours) if contours else NOWHERE
+        name = str(roi.get("ROIName") or roi.ROINumber)
+        found.append(Mask((patient,), name, _frame(header, roi), region))
     return found
+
+
+def _contours(roi: Dataset) -> list[Points]:
+    """Return the closed contours of a structure."""
+    drawn = [
+        np.array([float(v) for v in contour.ContourData]).reshape(-1, 3)
+        for contour in roi.get("ContourSequence") or ()
+        if str(contour.get("ContourGeometricType") or "") in _CLOSED
+    ]
+    drawn = [contour for contour in drawn if len(contour) >= 3]
+    if any(not np.isfinite(contour).all() for contour in drawn):
+        raise Unusable("contours that are no numbers")
+    return drawn
+
+
+def _frame(header: Dataset, roi: Dataset) -> str:
+    """Return the frame of reference of a structure: its own, or the only one of the file."""
+    own = roi.get("ReferencedFrameOfReferenceUID") or header.get("FrameOfReferenceUID")
+    referenced = header.get("ReferencedFrameOfReferenceSequence") or ()
+    stated = {str(each.get("FrameOfReferenceUID") or "") for each in referenced}
+    return str(own or "") or (stated.pop() if len(stated) == 1 else "")
 
 
 def _area(contour: Points) -> Vector:

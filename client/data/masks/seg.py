@@ -20,10 +20,10 @@ from client.data.dicom.header import MAX_FRAMES, MAX_PIXELS
 from client.data.dicom.slices import Encoded
 from client.data.dicom.unusable import Unusable
 from client.data.masks.grid import GridRegion, Plane
-from client.data.masks.regions import Mask
+from client.data.masks.regions import NOWHERE, Mask
 
 TAGS = tags(
-    "SegmentSequence SegmentationType MaximumFractionalValue SegmentIdentificationSequence "
+    "FrameOfReferenceUID SegmentSequence SegmentationType MaximumFractionalValue SegmentIdentificationSequence "
     "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated "
     "BitsStored PixelRepresentation " + of_frame.KEYWORDS
 )
@@ -31,7 +31,7 @@ _PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 
 
 def read_seg(header: Dataset, pixels: Pixels | None, stream: IO[bytes], patient: str) -> list[Mask]:
-    """Return the structures of a segmentation object.
+    """Return the structures of a segmentation object, those too that it names and that are nowhere.
 
     Raises:
         Unusable: with the reason.
@@ -55,9 +55,11 @@ def read_seg(header: Dataset, pixels: Pixels | None, stream: IO[bytes], patient:
     spacing, gap = of_frame.spacing(header, 0), _gap(header)
     if spacing is None:
         raise Unusable("geometry missing: pixel spacing")
+    coordinates = str(header.get("FrameOfReferenceUID") or "")
+    regions = {n: GridRegion(found, shape, spacing, gap) for n, found in planes.items()}
     return [
-        Mask((patient,), names.get(number, str(number)), GridRegion(found, shape, spacing, gap))
-        for number, found in sorted(planes.items())
+        Mask((patient,), names.get(number, str(number)), coordinates, regions.get(number, NOWHERE))
+        for number in sorted({*names, *regions})
     ]
 
 

@@ -49,6 +49,11 @@ class Steps:
         self._value[place[newer]] = values[newer]
 
     @property
+    def own(self) -> NDArray[np.bool_]:
+        """Which steps have a reading of their own, [records, steps]."""
+        return np.asarray((self._count > 0).reshape(self._shape))
+
+    @property
     def readings(self) -> NDArray[np.int64]:
         """How many readings each record has, [records]."""
         return np.asarray(self._count.reshape(self._shape).sum(axis=1), np.int64)
@@ -56,7 +61,7 @@ class Steps:
     def inputs(self) -> NDArray[np.float32]:
         """Return [records, steps, width] in [-1, 1]."""
         variable = self._variable
-        own = (self._count > 0).reshape(self._shape)
+        own = self.own
         divisor = np.maximum(self._count, 1) if variable.combine == "mean" else 1
         value = (self._value / divisor).reshape(self._shape)
         level, good = self._carried(value, own)

@@ -15,9 +15,10 @@ from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.records.config import RecordDataset
 from client.data.split import declared_splits
-from client.data.targets import class_numbers
+from client.data.targets import class_numbers, with_time
 from client.data.times import Clock
 from common.data_spec import RecordSpec
+from common.data_spec.follow_up import MINUTES
 from common.errors import DataError
 
 
@@ -29,7 +30,7 @@ class Outcomes:
         keys: as the readings name them.
         patients: whose they are.
         start: [R] minutes at which a record's window starts, on the readings' clock.
-        targets: [R] classes.
+        targets: [R] classes, or [R, 2] intervals lived through and the event.
         features: [R, F] what is known from the start.
         splits: "train" or "test" by patient; none: to be drawn.
         notes: about columns that look wrong.
@@ -38,7 +39,7 @@ class Outcomes:
     keys: Sequence[str] = field(repr=False)
     patients: Sequence[str] = field(repr=False)
     start: NDArray[np.float64]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     features: NDArray[np.float32]
     splits: Mapping[str, str] | None = field(repr=False)
     notes: tuple[str, ...] = ()
@@ -55,18 +56,22 @@ def read_outcomes(
     where = str(dataset.outcomes)
     frame = _rows(dataset, spec)
     start = _start(frame, dataset, spec)
-    frame, start = _usable(frame, start, dataset, spec, log)
+    known = _known(frame, dataset, spec)
+    usable = _usable(frame, start, known, dataset, spec, log)
+    frame, start = frame[usable].reset_index(drop=True), start[usable]
     local = dataset.local(spec.target)
     target = tabular.replaced(frame[local], dataset.replace.get(spec.target, {}))
     features, notes = encode(frame, Columns(dataset, where, dataset.absent), spec.features)
     patients = frame[dataset.patient].tolist()
+    numbers = class_numbers(
+        target, spec, classes, where=f"{where}, '{local}'", identifiers=set(patients)
+    )
+    after = None if known is None else known[usable] - start - spec.history_minutes
     return Outcomes(
         keys=frame[dataset.record].tolist(),
         patients=patients,
         start=start,
-        targets=class_numbers(
-            target, spec, classes, where=f"{where}, '{local}'", identifiers=set(patients)
-        ),
+        targets=with_time(numbers, _in_unit(after, spec), spec),
         features=features,
         splits=_splits(frame, dataset, where),
         notes=notes,
@@ -106,13 +111,40 @@ def _clock(dataset: RecordDataset) -> Clock:
     return Clock(dataset.time_unit, dataset.time_format, dataset, str(dataset.outcomes))
 
 
+def _known(
+    frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec
+) -> NDArray[np.float64] | None:
+    """Return when each outcome was known, on the readings' clock; none where the site does not say.
+
+    Raises:
+        DataError: the study follows patients up, and the site does not say for how long.
+    """
+    if dataset.outcome_time is not None:
+        return _clock(dataset).minutes(frame[dataset.outcome_time], dataset.outcome_time)
+    if spec.follow_up is None:
+        return None
+    raise DataError(
+        "The study asks when the event came, or when a patient was last seen.",
+        where=str(dataset.outcomes),
+        fix="Name the column in site.toml: outcome_time.",
+    )
+
+
+def _in_unit(minutes: NDArray[np.float64] | None, spec: RecordSpec) -> NDArray[np.float64] | None:
+    """Return times after the window in the follow-up's unit."""
+    if minutes is None or spec.follow_up is None:
+        return None
+    return minutes / MINUTES[spec.follow_up.unit]
+
+
 def _usable(
     frame: pd.DataFrame,
     start: NDArray[np.float64],
+    known: NDArray[np.float64] | None,
     dataset: RecordDataset,
     spec: RecordSpec,
     log: QuarantineLog,
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+) -> NDArray[np.bool_]:
     def missing(name: str) -> NDArray[np.bool_]:
         return tabular.is_missing(frame[name], dataset)
 
@@ -124,8 +156,7 @@ def _usable(
     ]
     needed = [f.name for f in spec.features if f.required and f.name not in dataset.absent]
     reasons += [(f"no {name}", missing(dataset.local(name))) for name in needed]
-    if dataset.outcome_time is not None:
-        known = _clock(dataset).minutes(frame[dataset.outcome_time], dataset.outcome_time)
+    if known is not None:
         reasons.append(("no time of the outcome", np.isnan(known)))
         early = known < start + spec.history_minutes + spec.lead_minutes
         reasons.append(("outcome known before the window's end", early))
@@ -134,7 +165,7 @@ def _usable(
         for row in np.flatnonzero(bad & usable):
             log.add(f"{dataset.outcomes.name} row {row + 1}", reason)
         usable &= ~bad
-    return frame[usable].reset_index(drop=True), start[usable]
+    return usable
 
 
 def _splits(frame: pd.DataFrame, dataset: RecordDataset, where: str) -> dict[str, Any] | None:

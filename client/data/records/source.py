@@ -14,6 +14,7 @@ from client.data.quarantine import QuarantineLog
 from client.data.records.config import RecordDataset
 from client.data.records.grid import Floats, Steps
 from client.data.records.outcomes import Outcomes, read_outcomes
+from client.data.records.visits import last_visits
 from client.data.samples import RawSamples
 from client.data.times import Clock
 from client.data.units import conversion
@@ -29,11 +30,21 @@ class RecordSource:
     ) -> RawSamples:
         """Read the outcomes, then the readings block by block (see `Source.load`)."""
         log = QuarantineLog()
-        outcomes = read_outcomes(dataset, spec, classes, log)
-        collected = _Readings(dataset, spec, outcomes)
-        for block in tabular.blocks(dataset.path, dataset, _columns(dataset, spec)):
-            collected.add(block)
-        return collected.samples(outcomes, log)
+        return read_readings(dataset, spec, read_outcomes(dataset, spec, classes, log), log)
+
+
+def read_readings(
+    dataset: RecordDataset, spec: RecordSpec, outcomes: Outcomes, log: QuarantineLog
+) -> RawSamples:
+    """Read the readings of records, block by block.
+
+    Raises:
+        DataError: no reading belongs to any record.
+    """
+    collected = _Readings(dataset, spec, outcomes)
+    for block in tabular.blocks(dataset.path, dataset, _columns(dataset, spec)):
+        collected.add(block)
+    return collected.samples(outcomes, log)
 
 
 def _columns(dataset: RecordDataset, spec: RecordSpec) -> set[str]:
@@ -127,14 +138,22 @@ class _Readings:
         enough = np.flatnonzero(readings >= self._spec.min_readings)
         for _ in range(len(outcomes.keys) - len(enough)):
             log.add("a record", "too few readings in the window")
-        parts = [steps.inputs() for steps in self._steps.values()]
-        parts.append(np.repeat(outcomes.features[:, None], self._spec.window_steps, axis=1))
         counted = sorted(item for item in self._counts.items() if item[1])
         return RawSamples(
-            inputs=np.concatenate(parts, axis=2)[enough],
+            inputs=self._inputs(outcomes)[enough],
             targets=outcomes.targets[enough],
             patients=[outcomes.patients[row] for row in enough.tolist()],
             splits=outcomes.splits,
             quarantine=log.result(),
             notes=(*outcomes.notes, *(f"{count} × {what}." for what, count in counted)),
         )
+
+    def _inputs(self, outcomes: Outcomes) -> NDArray[np.float32]:
+        """Return [records, T, F]: the steps of the window, or the last visits in it."""
+        parts = [steps.inputs() for steps in self._steps.values()]
+        parts.append(np.repeat(outcomes.features[:, None], self._spec.window_steps, axis=1))
+        inputs = np.concatenate(parts, axis=2)
+        if self._spec.visits is None:
+            return inputs
+        seen = np.any([steps.own for steps in self._steps.values()], axis=0)
+        return last_visits(inputs, seen, self._spec.visits)

@@ -19,6 +19,10 @@ class SignalDataset(Dataset, TextFormat):
 
     Attributes:
         labels: the table.
+        annotations: ending of the WFDB annotation files beside the recordings (such as "atr"), where they hold the
+            labels; the table then needs no `label`.
+        annotated: what they label: the stretches of a "rhythm", or "beats", each with one window round it.
+            `replace.label` maps rhythms (AFIB, N, …) or symbols of beats (N, V, …) to classes; others are left out.
         patient: whom a recording belongs to: "<labels>" (their column `patient_id`), "<file>" (the file name's
             stem) or "<folder>" (the folder that it lies in).
         files: which files of the folder, a glob pattern on the path.
@@ -30,6 +34,8 @@ class SignalDataset(Dataset, TextFormat):
     kind: Literal["signals"]
     labels: LocalPath
     patient: Literal["<labels>", "<file>", "<folder>"] = "<labels>"
+    annotations: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    annotated: Literal["rhythm", "beats"] = "rhythm"
     files: str | None = None
     rate_hz: float | None = Field(default=None, gt=0.0)
     time: str | None = None

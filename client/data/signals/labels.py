@@ -59,10 +59,14 @@ def read_labels(dataset: SignalDataset, classes: Sequence[str], log: QuarantineL
     frame = frame.rename(columns={dataset.local(name): name for name in names})
     by_record = dataset.patient == FROM_LABELS or "record" in frame.columns
     key = "record" if by_record else "patient_id"
-    needed = ["label", key] + (["patient_id"] if dataset.patient == FROM_LABELS else [])
+    needed = [] if dataset.annotations else ["label"]
+    needed += [key, *(["patient_id"] if dataset.patient == FROM_LABELS else [])]
     tabular.require(frame, needed, where=where, text=dataset)
     for column in dict.fromkeys(needed):
         frame = _without_blanks(frame, column, dataset, log)
+    if dataset.annotations:  # they say which parts there are
+        parts: dict[str, list[Part]] = {name: [] for name in frame[key]}
+        return Labels(by_record, parts, _patients(frame, dataset), _splits(frame, where))
     identifiers = set(frame[key]) | set(frame.get("patient_id", ()))
     words = tabular.replaced(frame["label"], dataset.replace.get("label", {})).tolist()
     numbers = label_numbers(

@@ -14,10 +14,11 @@ from client.data import parquet
 from client.data.files import Reader, unpack, walk
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
+from client.data.signals.annotated import Annotated
 from client.data.signals.config import SignalDataset
 from client.data.signals.cut import windows
 from client.data.signals.edf import read_edf
-from client.data.signals.labels import FROM_LABELS, Labels, read_labels
+from client.data.signals.labels import FROM_LABELS, Labels, Part, read_labels
 from client.data.signals.resample import possible, resampled
 from client.data.signals.text import TextFormatReader
 from client.data.signals.waveform import Folder, Format, UnusableRecording, Waveform, find
@@ -42,18 +43,36 @@ class SignalSource:
         if not dataset.path.exists():
             raise DataError("There is no such file or folder.", where=str(dataset.path))
         log = QuarantineLog()
-        reading = _Reading(dataset, spec, read_labels(dataset, classes, log), log)
-        with Reader() as reader:
-            reading.run(reader)
-        return reading.result()
+        annotated = Annotated(dataset, spec, classes) if dataset.annotations else None
+        return read_recordings(dataset, spec, read_labels(dataset, classes, log), log, annotated)
+
+
+def read_recordings(
+    dataset: SignalDataset,
+    spec: SignalSpec,
+    labels: Labels,
+    log: QuarantineLog,
+    annotated: Annotated | None = None,
+) -> RawSamples:
+    """Read the recordings that the labels name and cut them into windows."""
+    reading = _Reading(dataset, spec, labels, log, annotated)
+    with Reader() as reader:
+        reading.run(reader)
+    return reading.result()
 
 
 class _Reading:
     """One pass over the recordings."""
 
     def __init__(
-        self, dataset: SignalDataset, spec: SignalSpec, labels: Labels, log: QuarantineLog
+        self,
+        dataset: SignalDataset,
+        spec: SignalSpec,
+        labels: Labels,
+        log: QuarantineLog,
+        annotated: Annotated | None,
     ) -> None:
+        self._annotated = annotated
         self._dataset, self._spec, self._labels, self._log = dataset, spec, labels, log
         self._inputs = [np.empty((0, *spec.input_shape), np.float32)]
         self._targets: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
@@ -66,7 +85,7 @@ class _Reading:
         labels = str(self._dataset.labels)
         files = {file.name: file for file in found if file.path != labels}
         folder = Folder(files, reader)
-        names = [name for name in files if _format(name, self._dataset) and self._is_ours(name)]
+        names = [name for name in files if format_of(name, self._dataset) and self._is_ours(name)]
         segments = segment_headers([name for name in names if _ending(name) == ".hea"], folder)
         names = [name for name in names if name not in segments]
         keys = _keys(names, self._labels)
@@ -83,6 +102,8 @@ class _Reading:
             for name, count in self._impossible.items()
             if count
         ]
+        for what, count in (self._annotated.counts if self._annotated else {}).items():
+            notes.append(f"{count} annotations of {what} are no class of the study.")
         return RawSamples(
             inputs=np.concatenate(self._inputs),
             targets=np.concatenate(self._targets),
@@ -97,7 +118,7 @@ class _Reading:
 
     def _add(self, name: str, key: str | None, folder: Folder) -> None:
         patient = _patient(name, key, self._dataset, self._labels)
-        parts = self._labels.parts.get((key if self._labels.by_record else patient) or "")
+        parts = self._parts(name, (key if self._labels.by_record else patient) or "", folder)
         if not parts or patient is None:
             raise UnusableRecording("it has no label")
         if self._labels.splits is not None and patient not in self._labels.splits:
@@ -109,9 +130,16 @@ class _Reading:
         self._targets.append(targets)
         self._patients += [patient] * len(targets)
 
+    def _parts(self, name: str, key: str, folder: Folder) -> Sequence[Part]:
+        """Return the labelled parts of a recording; none where the table does not know it."""
+        known = self._labels.parts.get(key, ())
+        if self._annotated is None or key not in self._labels.parts:
+            return known
+        return self._annotated.parts(name, folder)
+
     def _grid(self, name: str, folder: Folder) -> NDArray[np.float32]:
         """Return all channels at the study's rate, [N, C]."""
-        read = _format(name, self._dataset)
+        read = format_of(name, self._dataset)
         wanted = [self._dataset.local(channel.name) for channel in self._spec.channels]
         waveform = read(name, folder, wanted) if read else {}
         columns = [self._channel(waveform, quantity) for quantity in self._spec.channels]
@@ -143,7 +171,7 @@ def _ending(name: str) -> str:
     return PurePosixPath(name).suffix.casefold()
 
 
-def _format(name: str, dataset: SignalDataset) -> Format | None:
+def format_of(name: str, dataset: SignalDataset) -> Format | None:
     """Return what reads the recording that a file begins; nothing for other files."""
     if _ending(name) == ".hea":
         return read_wfdb

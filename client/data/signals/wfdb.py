@@ -17,6 +17,7 @@ from client.data.signals.waveform import (
     Waveform,
     is_wanted,
 )
+from client.data.signals.wfdb_flac import LOST, unpack_flac
 from client.data.signals.wfdb_samples import FORMATS, Samples, unpack
 
 _FORMAT = re.compile(r"(\d{1,3})(?:x(\d{1,4}))?(?::(\d{1,6}))?(?:\+(\d{1,9}))?", re.ASCII)
@@ -59,6 +60,18 @@ def read_wfdb(name: str, folder: Folder, wanted: Collection[str]) -> Waveform:
     if header.segments:
         return _joined(header, place, folder, wanted)
     return _record(header, place, folder, wanted)
+
+
+def frames_per_second(name: str, folder: Folder) -> float:
+    """Return the rate of a record's frames, in which annotations count.
+
+    Raises:
+        UnusableRecording: the header cannot be read.
+    """
+    try:
+        return _header(folder.read(name).decode("utf-8", "replace")).rate
+    except (ValueError, IndexError, OverflowError):
+        raise UnusableRecording("the header is not a WFDB header") from None
 
 
 def segment_headers(names: Collection[str], folder: Folder) -> set[str]:
@@ -133,6 +146,8 @@ def _channels(
     form, start = group[0].form, group[0].start
     if any((signal.form, signal.start) != (form, start) for signal in group):
         raise UnusableRecording("one signal file has two formats")
+    if form in LOST:
+        return _compressed(group, header, raw, wanted)
     if form not in FORMATS:
         raise UnusableRecording(f"WFDB format {form} is not supported")
     width = sum(signal.per_frame for signal in group)
@@ -151,13 +166,29 @@ def _channels(
     return found
 
 
+def _compressed(
+    group: Sequence[_Signal], header: _Header, raw: bytes, wanted: Collection[str]
+) -> dict[str, Channel]:
+    """Take a FLAC file apart: a channel a signal, all of one rate."""
+    each = group[0].per_frame
+    if any(signal.per_frame != each for signal in group):
+        raise UnusableRecording("the compressed file does not fit its header")
+    count = None if header.frames is None else header.frames * each
+    samples = unpack_flac(raw, group[0].form, len(group), group[0].start, count)
+    return {
+        signal.name: Channel(_physical(samples[:, column], signal), header.rate * each, signal.unit)
+        for column, signal in enumerate(group)
+        if is_wanted(signal.name, wanted)
+    }
+
+
 def _physical(samples: Samples, signal: _Signal) -> NDArray[np.float32]:
     """Check the sum, mark what was lost and convert to the signal's unit."""
     if signal.form == "8":
         samples = np.cumsum(samples) + signal.initial
     if signal.checksum is not None and (int(samples.sum()) - signal.checksum) % (1 << 16):
         raise UnusableRecording("the samples do not have the checksum that the header gives")
-    lost = FORMATS[signal.form][3]
+    lost = LOST[signal.form] if signal.form in LOST else FORMATS[signal.form][3]
     values = ((samples - signal.baseline) / signal.gain).astype(np.float32)
     if lost is not None:
         values[samples == lost] = np.nan

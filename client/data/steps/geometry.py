@@ -1,4 +1,7 @@
-"""Steps on where pixels lie: resize, crop, flip, and one side for all. In the plane, each slice alike."""
+"""Steps on where pixels lie: resize, crop, flip, and one side for all. In the plane, each slice alike.
+
+Masks [N, ..., rows, columns] go the same way.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pydantic import Field, field_validator
 from common.plugins import Options
 
 Samples = NDArray[np.float32]
+Masks = NDArray[Any]
 KINDS = frozenset({"dicom", "arrays"})
 Side = Annotated[int, Field(ge=1, le=4096)]
 
@@ -49,6 +53,15 @@ class Resize:
         found: Samples = made.numpy().reshape(*samples.shape[:-2], *options.size_px)
         return found
 
+    @staticmethod
+    def masks(options: SizeOptions, samples: Samples, masks: Masks) -> Masks:
+        """Take the nearest pixel: structures have no values between them."""
+        rows, columns = (
+            (np.arange(new) + 0.5) * old // new
+            for new, old in zip(options.size_px, masks.shape[-2:], strict=True)
+        )
+        return masks[..., rows.astype(int)[:, None], columns.astype(int)]
+
 
 class Crop:
     """Keep the middle."""
@@ -74,6 +87,11 @@ class Crop:
         top, left = (samples.shape[-2] - rows) // 2, (samples.shape[-1] - columns) // 2
         return samples[..., top : top + rows, left : left + columns]
 
+    @staticmethod
+    def masks(options: SizeOptions, samples: Samples, masks: Masks) -> Masks:
+        """Crop."""
+        return Crop.apply(options, masks)
+
 
 class FlipOptions(Options):
     """Exchange left and right, or top and bottom."""
@@ -97,6 +115,11 @@ class Flip:
         """Mirror."""
         return np.flip(samples, -1 if options.axis == "left-right" else -2)
 
+    @staticmethod
+    def masks(options: FlipOptions, samples: Samples, masks: Masks) -> Masks:
+        """Mirror."""
+        return Flip.apply(options, masks)
+
 
 class SameSideOptions(Options):
     """The side on which the brighter half shall lie."""
@@ -118,11 +141,16 @@ class SameSide:
     @staticmethod
     def apply(options: SameSideOptions, samples: Samples) -> Samples:
         """Mirror those of the other side, each decided by its own pixels."""
+        return SameSide.masks(options, samples, samples)
+
+    @staticmethod
+    def masks(options: SameSideOptions, samples: Samples, masks: Masks) -> Masks:
+        """Mirror the masks of those samples."""
         half = samples.shape[-1] // 2
         axes = tuple(range(1, samples.ndim))
         left = samples[..., :half].sum(axis=axes, dtype=np.float64)
         right = samples[..., samples.shape[-1] - half :].sum(axis=axes, dtype=np.float64)
         wrong = right > left if options.side == "left" else left > right
-        made = samples.copy()
-        made[wrong] = samples[wrong][..., ::-1]
+        made = masks.copy()
+        made[wrong] = masks[wrong][..., ::-1]
         return made

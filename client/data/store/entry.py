@@ -14,9 +14,11 @@ from client.data.cohort import Cohort
 from client.data.quarantine import Quarantine
 from common.npy import ONE_AT_A_TIME
 
-ARRAYS = ("inputs", "targets", "patient", "is_test")
+ARRAYS = ("inputs", "targets", "patient", "is_test", "groups")
 META = "meta.json"
 _CHUNK = 1 << 24
+MOST_HELD = 2
+"""Targets of more dimensions are masks, which stay on disk like the inputs."""
 
 
 def write(folder: Path, cohort: Cohort) -> None:
@@ -26,8 +28,7 @@ def write(folder: Path, cohort: Cohort) -> None:
         OSError: the disk is full or read-only.
     """
     sums = {}
-    for name in ARRAYS:
-        array = np.ascontiguousarray(getattr(cohort, name))
+    for name, array in _arrays(cohort).items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
         sums[name] = _checksum(array)
     meta = {
@@ -46,7 +47,8 @@ def read(folder: Path) -> Cohort | None:
     """Return the cohort of a folder, its inputs memory-mapped; nothing if there is none or it is damaged."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        arrays = {name: _array(folder / f"{name}.npy", meta["crc32"][name]) for name in ARRAYS}
+        sums = {name: meta["crc32"][name] for name in ARRAYS if name in meta["crc32"]}
+        arrays = {name: _array(folder / f"{name}.npy", crc32) for name, crc32 in sums.items()}
         quarantine = Quarantine(meta["counts"], tuple((n, r) for n, r in meta["details"]))
         return Cohort(
             **arrays,
@@ -61,8 +63,14 @@ def read(folder: Path) -> Cohort | None:
 def size(cohort: Cohort) -> int:
     """Return about how many bytes a cohort needs on disk."""
     text = sum(len(name) + len(reason) + 8 for name, reason in cohort.quarantine.details)
-    arrays: list[int] = [getattr(cohort, name).nbytes for name in ARRAYS]
-    return sum(arrays) + text + (1 << 16)
+    arrays = sum(array.nbytes for array in _arrays(cohort).values())
+    return arrays + text + (1 << 16)
+
+
+def _arrays(cohort: Cohort) -> dict[str, NDArray[Any]]:
+    """Return what is there; only studies with subgroups have groups."""
+    found = {name: getattr(cohort, name) for name in ARRAYS}
+    return {n: np.ascontiguousarray(a) for n, a in found.items() if a is not None}
 
 
 def _array(path: Path, expected: int) -> Any:
@@ -70,7 +78,8 @@ def _array(path: Path, expected: int) -> Any:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if _checksum(array) != expected:
         raise ValueError("damaged")
-    return array if path.stem == "inputs" else np.array(array)
+    mapped = path.stem == "inputs" or array.ndim > MOST_HELD
+    return array if mapped else np.array(array)
 
 
 def _checksum(array: NDArray[Any]) -> int:

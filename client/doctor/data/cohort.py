@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from client.doctor.data import notes
+from client.doctor.data.look import secret_of
 from client.doctor.findings import Finding, Patient, amber, green, red
+from client.doctor.site_file import section
 from common.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,13 +24,9 @@ HARMLESS = (
     "reading without a value",
 )
 """Reasons that nobody needs to do anything about."""
-ROWS = {
-    "no patient id": "Fill the column in: a row that belongs to nobody cannot be protected.",
-    "no target": "A row without an outcome cannot be used. See whether it is missing in your system, too.",
-    "impossible": "Compare the unit with the study's, and look for codes that mean missing (-1, 999).",
-    "file: ": "Another kind of file lies among the data, or its header differs: see the list of names.",
-}
-"""What to do about rows, by the start of the reason; of files the quarantine's own page knows."""
+OF_UNITS = ("impossible value", "impossible change")
+"""Reasons that follow from a wrong unit, which was said before."""
+NEEDS_DCMTK = "needs DCMTK"
 SHOWN = 6
 
 
@@ -35,13 +35,17 @@ def check(patient: Patient) -> Iterator[Finding]:
     look = patient.look
     if look is None or look.hopeless:
         return
-    name, _ = look.dataset(patient.site)
+    name, config = look.dataset(patient.site)
     cohort = look.prepare(patient.site, patient.folder)
     yield from _size(cohort, patient.site.policy.min_patients)
+    if cohort.split_id != "declared" and secret_of(patient.folder) is None:
+        yield amber(
+            "Who is held out is drawn with a stand-in for the site's secret: the counts by split are examples.",
+            "Nothing to mend: 'consilium site init' makes the secret, and with it the split that counts.",
+        )
     yield from _classes(cohort, look.classes)
-    yield from _left_out(cohort.quarantine, name)
-    for note in cohort.notes:
-        yield amber(note, _fix(note, name))
+    yield from _left_out(cohort.quarantine, name, config.kind, doubted=bool(look.doubted))
+    yield from notes.findings(cohort.notes, look.doubted, section(patient.site, name))
 
 
 def _size(cohort: Cohort, least: int) -> Iterator[Finding]:
@@ -84,36 +88,33 @@ def _classes(cohort: Cohort, classes: tuple[str, ...]) -> Iterator[Finding]:
         else:
             yield amber(text, "A class that is absent from a split is neither learned nor judged.")
     if trained < 2:
-        yield red(
-            "All training patients are of one class: there is nothing to tell apart.",
-            "See that the labels are complete and that `replace` in site.toml maps them as meant.",
-            kind=DataError,
+        yield amber(
+            "All training patients here are of one class. The site can take part, since others may have the rest; "
+            "what is computed here alone tells nothing apart.",
+            "If you do have the other classes, see that the labels are complete and that `replace` in site.toml maps "
+            "them as meant.",
         )
 
 
-def _left_out(quarantine: Quarantine, name: str) -> Iterator[Finding]:
-    from client.data.quarantine_page import advice
+def _left_out(quarantine: Quarantine, name: str, kind: str, *, doubted: bool) -> Iterator[Finding]:
+    from client.data.quarantine_advice import advice
 
-    ordered = sorted(quarantine.counts.items(), key=lambda item: (-item[1], item[0]))
+    counts = _by_fault(quarantine.counts)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     for reason, count in ordered[:SHOWN]:
         text = f"left out: {count:,} × {reason}"
-        own = (fix for start, fix in ROWS.items() if reason.startswith(start))
-        yield green(text) if reason in HARMLESS else amber(text, next(own, "") or advice(reason))
+        said = reason in HARMLESS or (doubted and reason in OF_UNITS)
+        yield green(text) if said else amber(text, advice(reason, kind))
     if len(ordered) > SHOWN:
         yield amber(f"left out for {len(ordered) - SHOWN} other reasons, too.")
     if ordered:
         yield green(f"names of what was left out: .consilium/quarantine-{name}.html")
 
 
-def _fix(note: str, name: str) -> str:
-    """Say what can be done about a note of the cohort."""
-    fixes = {
-        "no usable images": "Compare the identifiers of labels and images: leading zeros are lost in spreadsheets.",
-        "declared_patients": f"Correct [data.{name}] declared_patients; noise and weight follow from it.",
-        "check the unit": f"Compare the unit with the study's; state yours in [data.{name}] units or scale.",
-        "impossible": "Compare the unit with the study's, and look for codes that mean missing (-1, 999).",
-        "missing in every row": f"Map the column, or list it under [data.{name}] absent.",
-        "in no category": f"Map the words with [data.{name}] replace.",
-        "no numbers": f"State the words that mean missing in [data.{name}] missing, or the decimal mark.",
-    }
-    return next((fix for words, fix in fixes.items() if words in note), "")
+def _by_fault(counts: Mapping[str, int]) -> dict[str, int]:
+    """Count what lacks DCMTK once, whatever the encoding: one package mends it."""
+    found = Counter[str]()
+    for reason, count in counts.items():
+        fault = reason.partition(":")[0] if reason.startswith(NEEDS_DCMTK) else reason
+        found[fault] += count
+    return found

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.doctor.data.patients import is_one_table
 from client.doctor.findings import Finding, Patient, green, red
+from client.doctor.site_file import section
 from common import plugins
 from common.errors import ConsiliumError, DataError
 
 if TYPE_CHECKING:
     from client.data.config import DatasetConfig
     from client.data.config_base import TextFormat
+    from client.data.records.config import RecordDataset
     from client.doctor.data.look import StudyLook
-    from common.data_spec import DataSpec
+    from common.data_spec import DataSpec, Feature, RecordSpec, Variable
 
 _POINT = ("x_mm", "y_mm", "z_mm")
 
@@ -33,49 +36,89 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 def _compared(patient: Patient, look: StudyLook) -> Iterator[Finding]:
     name, config = look.dataset(patient.site)
+    heading = section(patient.site, name)
     checked = 0
-    for path, wanted, joined in _tables(config, look.spec):
-        known = _header(path, config)  # type: ignore[arg-type]
-        for other in joined:
-            known += _header(other, config)  # type: ignore[arg-type]
-        for study_name, local in wanted.items():
+    for table in _tables(config, look.spec):
+        known = _header(table.path, table.text)
+        for other in table.joined:
+            known += _header(other, _with_header(table.text))
+        for local, setting in table.wanted.items():
             checked += 1
             if local not in known:
                 look.hopeless = True
-                yield _missing(name, path, study_name, local, known)
+                yield _missing(heading, table.path, local, setting, known)
     if checked and not look.hopeless:
         yield green(f"all {checked} columns that the study wants are there")
 
 
-def _tables(
-    config: DatasetConfig, spec: DataSpec
-) -> Iterator[tuple[Path, dict[str, str], list[Path]]]:
-    """Yield each table with its columns, the study's name → the site's, and the tables joined to it."""
+@dataclass(frozen=True)
+class _Table:
+    """A table of the data set.
+
+    Attributes:
+        path: where it lies.
+        text: how it is written.
+        wanted: the columns that must be there → the setting of site.toml that names them.
+        joined: tables whose columns are added.
+    """
+
+    path: Path
+    text: TextFormat
+    wanted: dict[str, str]
+    joined: tuple[Path, ...] = ()
+
+
+def _tables(config: DatasetConfig, spec: DataSpec) -> Iterator[_Table]:
+    """Yield each table whose columns the study needs."""
     if config.kind == "table" and spec.kind == "table":
-        features = [each.name for each in spec.features if each.name not in config.absent]
-        wanted = {each: config.local(each) for each in [*features, spec.target]}
-        wanted |= _own(config.patient, config.split)
-        yield config.path, wanted, [join.path for join in config.join]
+        wanted = _inputs(config, [*_names(spec.features, config.absent), spec.target])
+        wanted |= _own(config, "patient", "split")
+        yield _Table(config.path, config, wanted, tuple(join.path for join in config.join))
     elif config.kind == "records" and spec.kind == "records":
-        features = [each.name for each in spec.features if each.name not in config.absent]
-        wanted = {each: config.local(each) for each in [*features, spec.target]}
-        wanted |= _own(config.record, config.patient, config.anchor, config.split)
-        yield config.outcomes, wanted, [join.path for join in config.join]
+        yield from _records(config, spec)
     elif config.kind == "series" and is_one_table(config.path):
-        patient = config.patient if config.patient != "<file>" else None
-        joined = [join.path for join in config.join]
-        yield config.path, _own(config.time, config.value, config.record, patient), joined
-    elif config.kind == "dicom" and spec.kind == "dicom":
+        keys = ["time", "value", "record", *(["patient"] if config.patient != "<file>" else [])]
+        joined = tuple(join.path for join in config.join)
+        yield _Table(config.path, config, _own(config, *keys), joined)
+    elif config.kind == "dicom" and spec.kind == "dicom" and spec.labels == "class":
         names = ["patient_id", "label", *(_POINT if spec.centre == "point" else ())]
-        yield config.labels, {each: config.local(each) for each in names}, []
+        yield _Table(config.labels, config, _inputs(config, names))
     elif config.kind == "signals":
-        names = ["label", *(["patient_id"] if config.patient == "<labels>" else [])]
-        yield config.labels, {each: config.local(each) for each in names}, []
+        names = [] if config.annotations else ["label"]
+        names += ["patient_id", "record"] if config.patient == "<labels>" else []
+        yield _Table(config.labels, _with_header(config), _inputs(config, names))
 
 
-def _own(*columns: str | None) -> dict[str, str]:
+def _records(config: RecordDataset, spec: RecordSpec) -> Iterator[_Table]:
+    """Yield the table of outcomes, and the readings."""
+    wanted = _inputs(config, [*_names(spec.features, config.absent), spec.target])
+    wanted |= _own(config, "record", "patient", "anchor", "outcome_time", "split")
+    joined = tuple(join.path for join in config.join)
+    yield _Table(config.outcomes, _with_header(config), wanted, joined)
+    readings = _own(config, "record", "time", "variable", "value")
+    if config.variable is None:  # wide: a column a variable
+        readings |= _inputs(config, _names(spec.variables, config.absent))
+    yield _Table(config.path, config, readings)
+
+
+def _names(quantities: Iterable[Feature | Variable], absent: Sequence[str]) -> list[str]:
+    return [each.name for each in quantities if each.name not in absent]
+
+
+def _inputs(config: TextFormat, names: Iterable[str]) -> dict[str, str]:
+    """Columns that the study names."""
+    return {config.local(name): f'columns = {{ "{name}" = "YOUR COLUMN" }}' for name in names}
+
+
+def _own(config: TextFormat, *keys: str) -> dict[str, str]:
     """Columns that site.toml itself names."""
-    return {column: column for column in columns if column is not None}
+    found = {key: getattr(config, key) for key in keys}
+    return {column: f'{key} = "YOUR COLUMN"' for key, column in found.items() if column is not None}
+
+
+def _with_header(text: TextFormat) -> TextFormat:
+    """Of tables beside the readings, which have a header line whatever the readings have."""
+    return text.model_copy(update={"header": None})
 
 
 def _header(path: Path, text: TextFormat) -> list[str]:
@@ -86,11 +129,10 @@ def _header(path: Path, text: TextFormat) -> list[str]:
     return [str(column) for column in block.attrs["columns"]]
 
 
-def _missing(name: str, path: Path, wanted: str, local: str, known: Iterable[str]) -> Finding:
+def _missing(heading: str, path: Path, local: str, setting: str, known: Iterable[str]) -> Finding:
     listed = list(known)
     if len(listed) <= 1:
-        fix = f"The table has a single column: check [data.{name}] separator."
+        fix = f"The table has a single column: check {heading} separator."
     else:
-        hint = plugins.nearest(local, listed)
-        fix = f'{hint}Map it: [data.{name}] columns = {{ "{wanted}" = "YOUR COLUMN" }}.'
+        fix = f"{plugins.nearest(local, listed)}Set {heading} {setting}."
     return red(f"The column '{local}' is not in {path.name}.", fix, kind=DataError)

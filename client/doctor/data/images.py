@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNEVEN = 2.0
 LEAST_INSIDE = 0.02
 AIR_HU = -300.0
+MOST = 0.9
+"""Of the images; more are no exceptions."""
 PLANAR = ("CT", "MR", "PT")
 LEAST_IMAGES = 20
 
@@ -48,7 +50,7 @@ def _write_names(found: Survey, path: Path) -> None:
     named = found.named.result()
     if named.total or path.exists():
         with suppress(OSError):
-            named.write(path)
+            named.write(path)  # makes the folder, mode 700
 
 
 def _identity(found: Survey, spec: ImageSpec) -> Iterator[Finding]:
@@ -77,29 +79,26 @@ def _modality(others: int, found: Survey, spec: ImageSpec) -> Iterator[Finding]:
 
 
 def _encodings(found: Survey) -> Iterator[Finding]:
-    """Name the encodings in use that nothing here decodes."""
+    """Name the encodings in use that nothing here decodes; others do decode, or there were no cohort."""
+    for syntax, count in sorted(found.encodings.items()):
+        named = _undecoded(syntax)
+        if named:
+            yield amber(
+                f"{count:,} images are in {named}, which nothing here decodes: they are left out.",
+                "pip install python-gdcm pyjpegls; see docs/dicom.md.",
+            )
+
+
+def _undecoded(syntax: str) -> str:
+    """Return the name of a transfer syntax that no plug-in here decodes; empty where one does."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
-    from client.data.dicom import dcmtk
-
-    for syntax, count in sorted(found.encodings.items()):
-        uid = UID(syntax)
-        try:
-            usable = (
-                dcmtk.installed() if syntax in dcmtk.SYNTAXES[1:] else get_decoder(uid).is_available
-            )
-        except NotImplementedError:
-            usable = False
-        if not usable:
-            named = (
-                uid.name if uid.is_transfer_syntax and uid.name != syntax else "an unknown encoding"
-            )
-            yield red(
-                f"{count:,} images are in {named}, which nothing here decodes.",
-                "pip install python-gdcm pyjpegls, or install DCMTK (package dcmtk); see docs/dicom.md.",
-                kind=DataError,
-            )
+    uid = UID(syntax)
+    with suppress(NotImplementedError):
+        if get_decoder(uid).is_available:
+            return ""
+    return uid.name if uid.is_transfer_syntax and uid.name != syntax else "an unknown encoding"
 
 
 def _spacing(found: Survey, spec: ImageSpec) -> Iterator[Finding]:
@@ -121,6 +120,13 @@ def _spacing(found: Survey, spec: ImageSpec) -> Iterator[Finding]:
     far = sum(count for place, count in stated.items() if is_far(place, middle, factor))
     if not far:
         yield green(f"pixel spacing {listed}")
+    elif spec.spacing_mm and far >= MOST * sum(stated.values()):
+        yield amber(
+            f"{far:,} of {found.slices:,} images have pixels far from the study's {middle:g} mm (all: {listed}): "
+            "study and archive disagree, not single images.",
+            "Ask the coordinator whether [data] spacing_mm in the study is meant for such images, or choose the "
+            "data set that the study means.",
+        )
     elif spec.spacing_mm:
         yield amber(
             f"{far:,} of {found.slices:,} images have pixels far from the study's {middle:g} mm (all: {listed}).",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +15,10 @@ if TYPE_CHECKING:
     from common.study import Study
 
 
+STAND_IN = b"stand-in until the site has a secret"
+"""Draws the split while the site has no secret of its own, so that two looks agree; it protects nothing."""
+
+
 @dataclass
 class StudyLook:
     """A study that the doctor looks at the site for.
@@ -24,12 +27,14 @@ class StudyLook:
         study: as its file says.
         cohort: its prepared patients; none as long as they could not be prepared.
         survey: what the headers of the images say; none for other data.
+        doubted: quantities whose unit looks wrong; what follows from that need not be said again.
         hopeless: something that the data lack keeps the cohort from being prepared; it was said already.
     """
 
     study: Study
     cohort: Cohort | None = None
     survey: Survey | None = None
+    doubted: set[str] = field(default_factory=set)
     hopeless: bool = False
 
     @property
@@ -64,13 +69,16 @@ class StudyLook:
 
         cache = folder.cohorts if folder.private.exists() else None
         classes = self.classes or None
-        self.cohort = prepare(site, self.spec, classes, _secret(folder), cache)
+        subgroups = self.study.evaluation.subgroups
+        self.cohort = prepare(
+            site, self.spec, classes, secret_of(folder) or STAND_IN, cache, subgroups
+        )
         return self.cohort
 
 
-def _secret(folder: SiteFolder) -> bytes:
-    """Return the site's secret; without one the split is another each time, which `keys` says."""
+def secret_of(folder: SiteFolder) -> bytes | None:
+    """Return the site's secret; none where it has none yet, or this user may not read it."""
     try:
-        return folder.secret.read_bytes()
+        return folder.secret.read_bytes() or None
     except OSError:
-        return secrets.token_bytes(32)
+        return None

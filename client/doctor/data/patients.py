@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.doctor.findings import Finding, Patient, amber
+from client.doctor.site_file import section
 from common.errors import ConsiliumError
 
 if TYPE_CHECKING:
@@ -24,19 +25,19 @@ def check(patient: Patient) -> Iterator[Finding]:
     """Look at every data set's patients."""
     for name, config in sorted(patient.site.datasets.items()):
         try:
-            yield from _of(name, config)
+            yield from _of(name, config, section(patient.site, name))
         except (ConsiliumError, OSError, zipfile.BadZipFile):
             continue  # what cannot be read is another check's line
 
 
-def _of(name: str, config: DatasetConfig) -> Iterator[Finding]:
+def _of(name: str, config: DatasetConfig, heading: str) -> Iterator[Finding]:
     if config.kind == "arrays":
         yield from _arrays(name, config)
     elif config.kind == "table":
         if config.patient is None:
             yield amber(
                 f"data set '{name}': no patient column is named, so {_NONE}.",
-                f"If a patient can have several rows, set [data.{name}] patient to the column that says whose.",
+                f"If a patient can have several rows, set {heading} patient to the column that says whose.",
             )
         else:
             yield from _column(name, config.path, config, config.patient, "row")

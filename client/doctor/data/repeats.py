@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from client.doctor.data.repeats_list import listed
 from client.doctor.findings import Finding, Patient, amber, green, red
-from common.errors import DataError
+from common.errors import ConsiliumError, DataError
 
 if TYPE_CHECKING:
     from client.data.cohort import Cohort
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 KINDS = ("dicom", "arrays", "signals", "series")
 """Rows of a table may well be alike."""
 POSITIONS = 5
+MOST_PAIRS = 10_000
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Repeats:
         across: of another patient of the other split.
         empty: samples that are one single value.
         places: share of the way through the cohort of the first repeats, in per cent.
+        pairs: samples that were there before, each with the first that is like it; the first `MOST_PAIRS`.
     """
 
     same: int = 0
@@ -35,6 +38,7 @@ class Repeats:
     across: int = 0
     empty: int = 0
     places: tuple[int, ...] = ()
+    pairs: list[tuple[int, int]] = field(default_factory=list, repr=False)
 
 
 def check(patient: Patient) -> Iterator[Finding]:
@@ -69,8 +73,15 @@ def check(patient: Patient) -> Iterator[Finding]:
             f"{found.empty} of {look.cohort.samples} samples are one single value.",
             "Empty slices are normal at the ends of a series; many of them mean a wrong window or damaged files.",
         )
-    if not (found.across or found.others or found.same):
+    if not found.pairs:
         yield green("no sample is there twice")
+        return
+    try:
+        path = listed(look, patient.site, patient.folder, found.pairs)
+    except ConsiliumError as error:
+        yield amber(f"The list of them could not be written. {error.what}", error.fix or "")
+        return
+    yield green(f"patients and files of what is there twice: .consilium/{path.name}")
 
 
 def repeats(cohort: Cohort) -> Repeats:
@@ -87,6 +98,8 @@ def repeats(cohort: Cohort) -> Repeats:
         first = seen.setdefault(digest, index)
         if first == index:
             continue
+        if len(found.pairs) < MOST_PAIRS:
+            found.pairs.append((index, first))
         places.append(100 * index // cohort.samples)
         one, other = cohort.patient[first], cohort.patient[index]
         if one == other:

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from client.data.deidentify.burnt_in import Risk
+from client.data.dicom import dcmtk
 from client.data.dicom.slices import Slice
 from client.data.index.archive import archive
 from client.data.quarantine import QuarantineLog
@@ -31,7 +33,8 @@ class Survey:
         patients: how many.
         shared: images, by UID, that lie there under two patients.
         spacings: images by pixel spacing (mm between rows, between columns); none: not stated.
-        encodings: images by transfer syntax; only those that need a decoder.
+        encodings: images by transfer syntax; only those that a plug-in must decode. What needs DCMTK's tools is told
+            by the cohort, which knows whether they were there.
         sampled: some images, drawn from all with equal chance.
         named: files that look wrong, for the site's private list.
     """
@@ -50,7 +53,9 @@ class Survey:
         self.spacings[(round(place[0], 3), round(place[1], 3)) if place else None] += 1
         if place and spec.spacing_mm and is_far(place, spec.spacing_mm, FAR):
             self.named.add(found.file.name, "pixels far from the study's spacing")
-        if found.encoded is not None:
+        if found.burnt_in:
+            self.named.add(found.file.name, Risk[found.burnt_in].value)
+        if found.encoded is not None and not dcmtk.needed(found.encoded):
             self.encodings[found.encoded.syntax] += 1
         if len(self.sampled) < SAMPLED:
             self.sampled.append(found)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from client.doctor.data.patients import LEAST_ROWS, is_one_table
+from client.doctor.data.patients import LEAST_ROWS
+from client.doctor.data.quantities import looked_at
 from client.doctor.findings import Finding, Patient, amber, green
+from client.doctor.site_file import section
+from common.errors import ConsiliumError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from client.data.config import SeriesDataset, TableDataset
-    from common.data_spec import Feature, SeriesSpec, TableSpec
-
-ROWS = 50_000
+WITHOUT = ("dicom", "arrays")
+"""Kinds whose numbers have no unit that a site could mistake."""
 OUTSIDE = 0.5
 MISTAKES: tuple[tuple[float, tuple[str, ...], str], ...] = (
     (38.67, ("chol", "ldl", "hdl"), "in mmol/L instead of mg/dL"),
@@ -44,58 +45,23 @@ ENOUGH = 0.9
 def check(patient: Patient) -> Iterator[Finding]:
     """Look at the middle of every number's values against the study's range."""
     look = patient.look
-    if look is None or look.hopeless:
+    if look is None or look.hopeless or look.spec.kind in WITHOUT:
         return
     name, config = look.dataset(patient.site)
-    if config.kind == "table" and look.spec.kind == "table":
-        found = [*_table(name, config, look.spec)]
-    elif config.kind == "series" and look.spec.kind == "series" and is_one_table(config.path):
-        found = [*_series(name, config, look.spec)]
-    else:
-        return
-    yield from found or [green("the numbers lie in the study's ranges")]
-
-
-def _table(name: str, config: TableDataset, spec: TableSpec) -> Iterator[Finding]:
-    from client.data import tabular
-
-    wanted = {
-        config.local(each.name): each
-        for each in spec.features
-        if each.type == "number" and each.name not in config.absent
-    }
-    block = next(iter(tabular.blocks(config.path, config, list(wanted), rows=ROWS)))
-    for column, feature in wanted.items():
-        if column in block.columns:  # else it is joined
-            yield from _number(name, config, block[column], feature)
-
-
-def _number(name: str, config: TableDataset, column: Any, feature: Feature) -> Iterator[Finding]:
-    from client.data import tabular
-    from client.data.units import conversion
-
-    unit = conversion(feature.name, feature.unit, config, where=f"data set '{name}'")
-    replaced = tabular.replaced(column, config.replace.get(feature.name, {}))
-    values = tabular.numbers(replaced, config) * unit.factor + unit.offset
-    low, high = feature.minimum or 0.0, feature.maximum or 0.0
-    what, key = f"'{feature.name}'", f"[data.{name}] scale.{feature.name}"
-    yield from judged(values, low, high, what, key, unit=feature.unit)
-
-
-def _series(name: str, config: SeriesDataset, spec: SeriesSpec) -> Iterator[Finding]:
-    from client.data import tabular
-    from client.data.units import between
-
-    block = next(iter(tabular.blocks(config.path, config, [config.value], rows=ROWS)))
-    if config.value not in block.columns:
-        return
-    where = f"data set '{name}'"
-    unit = between(config.units.get("value", ""), spec.unit, name="value", where=where)
-    stated = config.factor != 1.0
-    factor, offset = (config.factor, 0.0) if stated else (unit.factor, unit.offset)
-    values = tabular.numbers(block[config.value], config) * factor + offset
-    what, key = "the readings", f"[data.{name}] scale"
-    yield from judged(values, spec.minimum, spec.maximum, what, key, unit=spec.unit)
+    heading = section(patient.site, name)
+    try:
+        every = list(looked_at(name, config, look.spec))
+    except ConsiliumError:
+        look.hopeless = True  # the cohort would say the same
+        raise
+    for each in every:
+        what = f"'{each.name}'" if each.name else "the readings"
+        key = f"{heading} scale.{each.name}" if each.name else f"{heading} scale"
+        for finding in judged(each.values, each.low, each.high, what, key, unit=each.unit):
+            look.doubted.add(each.name)
+            yield finding
+    if any(len(each.values) for each in every) and not look.doubted:
+        yield green("the numbers lie in the study's ranges")
 
 
 def judged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,20 @@ def test_arrays(make_site: Callable[..., Site]) -> None:
 def test_a_path_that_is_not_there(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no such file"):
         look(folder, [tmp_path / "nothing"])
+
+
+def test_patients_of_an_archive_and_of_records(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text(
+        '[site]\nname = "house"\n'
+        '[data.sugar]\nkind = "series"\npath = "sugar.zip"\npatient = "<file>"\ndeclared_patients = 1\n'
+        '[data.stays]\nkind = "records"\npath = "readings.csv"\noutcomes = "stays.csv"\nrecord = "stay"\n'
+        'patient = "who"\ntime = "minute"\ntime_unit = "minutes"\ndeclared_patients = 1\n'
+    )
+    with zipfile.ZipFile(tmp_path / "sugar.zip", "w") as archive:
+        archive.writestr("deep/SER-0002.csv", "time,value\n1,2\n")
+        archive.writestr("README.md", "about")
+    (tmp_path / "readings.csv").write_text("stay,minute,pulse\nSTAY-0001,1,60\n")
+    (tmp_path / "stays.csv").write_text("stay,who\nSTAY-0001,WHO-0001\n")
+    (tmp_path / "log").write_text("SER-0002\nSTAY-0001\nWHO-0001\nREADME\n")
+    looked = look(tmp_path, [tmp_path / "log"])
+    assert (len(looked.scan.hits), looked.scan.identifiers, looked.unread) == (3, 3, ())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from client.data.cohort import Cohort
-from common.errors import DataError
+from common.errors import DataError, StudyError
 
 Build = Callable[..., Cohort]
 SPEC: dict[str, Any] = {"kind": "arrays", "image_size": 4}
@@ -87,3 +87,90 @@ def test_medmnist(build: Build, shared: Path) -> None:
     site = f'kind = "arrays"\npath = "{shared}/medmnist/breastmnist.npz"\n'
     cohort = build(site, {"kind": "arrays", "image_size": 28}, ["malignant", "normal"])
     assert (cohort.count("train"), cohort.count("test")) == (624, 156)
+
+
+def test_uneven_parts_are_disjoint_complete_and_unlike(build: Build, tmp_path: Path) -> None:
+    images = np.arange(400 * 16, dtype=np.float32).reshape(400, 4, 4)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(400) % 2)
+    spec, skew = {**SPEC, "value_max": 6400}, "part_alpha = 0.5\npart_seed = 3\n"
+    parts = [build(SITE + f'part = "{i}/4"\n{skew}', spec, ["no", "yes"]) for i in (1, 2, 3, 4)]
+    assert len(set(np.concatenate([part.inputs[:, 0, 0, 0] for part in parts]).tolist())) == 400
+    assert sum(part.patients for part in parts) == 400
+    assert min(part.patients for part in parts) >= 10
+    shares = [float(part.targets.mean()) for part in parts]
+    assert max(shares) - min(shares) > 0.3
+    alike = [build(SITE + f'part = "{i}/4"\n', spec, ["no", "yes"]) for i in (1, 2, 3, 4)]
+    even = [float(part.targets.mean()) for part in alike]
+    assert max(even) - min(even) < max(shares) - min(shares)
+
+
+def test_a_patient_is_never_in_two_uneven_parts(build: Build, tmp_path: Path) -> None:
+    patients = np.arange(200) // 2
+    images = np.broadcast_to(patients[:, None, None], (200, 4, 4)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(200) % 2, patients=patients)
+    seen = [
+        set(build(f'{SITE}part = "{i}/2"\npart_alpha = 1\n', SPEC).inputs[:, 0, 0, 0].tolist())
+        for i in (1, 2)
+    ]
+    assert not seen[0] & seen[1]
+    assert len(seen[0] | seen[1]) == 100
+
+
+def test_parts_that_cannot_be_drawn_are_refused(build: Build, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=TEN, labels=np.zeros(10, int))
+    with pytest.raises(DataError, match="cannot be cut"):
+        build(SITE + 'part = "1/11"\npart_alpha = 1\n', SPEC)
+    with pytest.raises(StudyError, match="goes with part"):
+        build(SITE + "part_alpha = 1\n", SPEC)
+
+
+FINDINGS = {**SPEC, "labels": "classes"}
+
+
+def test_findings(build: Build, tmp_path: Path) -> None:
+    labels = np.tile([[1.0, 0.0], [np.nan, -1.0]], (5, 1))
+    np.savez(tmp_path / "a.npz", images=TEN, labels=labels)
+    cohort = build(SITE, FINDINGS, ["effusion", "nodule"])
+    assert cohort.targets.dtype == np.float32
+    assert sorted(cohort.targets.tolist()) == [[-1.0, -1.0]] * 5 + [[1.0, 0.0]] * 5
+    with pytest.raises(DataError, match="the study has 3 findings"):
+        build(SITE, FINDINGS, ["a", "b", "c"])
+    np.savez(tmp_path / "a.npz", images=TEN, labels=np.full((10, 2), 2))
+    with pytest.raises(DataError, match="20 labels are neither"):
+        build(SITE, FINDINGS, ["effusion", "nodule"])
+
+
+def test_images_without_labels(build: Build, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=TEN)
+    assert build(SITE, {**SPEC, "labels": "none"}).targets.tolist() == [0] * 10
+
+
+MASKED: dict[str, Any] = {**SPEC, "labels": "mask", "structures": ["lung", "nodule"]}
+
+
+def test_masks_need_no_labels(build: Build, tmp_path: Path) -> None:
+    masks = (TEN % 3).astype(np.int64)
+    np.savez(tmp_path / "a.npz", images=TEN, masks=masks, patients=np.arange(10) // 2)
+    cohort = build(SITE, MASKED)
+    assert cohort.targets.dtype == np.uint8
+    values = np.rint((cohort.inputs[:, 0] + 1) * 127.5).astype(int)
+    np.testing.assert_array_equal(cohort.targets, values % 3)
+    part = build(SITE + 'masks = "masks"\npart = "1/2"\n', MASKED)
+    assert len(part.targets) == part.samples < 10
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (np.full((10, 4, 4), 3), "not from 0 to 2"),
+        (np.full((10, 4, 4), -1), "not from 0 to 2"),
+        (np.zeros((10, 4, 5), int), "the study wants whole numbers"),
+        (np.zeros((10, 4, 4)), "the study wants whole numbers"),
+        (np.zeros((9, 4, 4), int), "10 images, 9 masks"),
+        (None, "no array 'masks'"),
+    ],
+)
+def test_masks_that_do_not_fit(build: Build, tmp_path: Path, masks: Any, message: str) -> None:
+    np.savez(tmp_path / "a.npz", images=TEN, **({} if masks is None else {"masks": masks}))
+    with pytest.raises(DataError, match=message):
+        build(SITE, MASKED)

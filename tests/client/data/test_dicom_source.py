@@ -16,11 +16,10 @@ from pydicom.uid import JPEGLSLossless, RLELossless
 from client.data.cohort import Cohort
 from client.data.dicom import dcmtk
 from client.data.dicom.header import Unusable
-from client.data.dicom.index import index
 from client.data.dicom.pixels import rescaled
 from client.data.dicom.quiet import quiet
 from client.data.files import Reader
-from client.data.quarantine import QuarantineLog
+from client.data.index.archive import archive
 from common.errors import DataError
 
 Build = Callable[..., Cohort]
@@ -263,8 +262,8 @@ def read_all(path: Path) -> int:
     """Index a file and decode what it holds; return how many images could be read."""
     found = 0
     for modality in ("CT", "MR"):
-        with quiet(), Reader() as reader:
-            for image in index(path, modality, QuarantineLog())[:3]:
+        with quiet(), Reader() as reader, archive(path, modality) as held:
+            for image in list(held.everything())[:3]:
                 try:
                     assert np.isfinite(rescaled(image, reader)).all()
                     found += 1

@@ -18,6 +18,7 @@ from client.data.cohort import Cohort
 from client.data.dicom.source import DicomSource
 from client.data.files import walk
 from client.data.prepare import prepare
+from client.data.steps.geometry import Flip
 from client.site import load_site
 from common.data_spec import DataSpec
 
@@ -57,7 +58,7 @@ def test_copied_and_touched_files_are_the_same_data(
     np.testing.assert_array_equal(first.inputs, again.inputs)
 
 
-@pytest.mark.parametrize("change", ["pixels", "label", "file", "reader", "study"])
+@pytest.mark.parametrize("change", ["pixels", "label", "file", "reader", "step", "study"])
 def test_other_content_is_other_data(
     build: Build,
     loads: list[int],
@@ -66,8 +67,8 @@ def test_other_content_is_other_data(
     monkeypatch: pytest.MonkeyPatch,
     change: str,
 ) -> None:
-    build(SITE, SPEC, CLASSES, cache=tmp_path / "cache")
-    spec = SPEC
+    spec = {**SPEC, "steps": ["flip"]}
+    build(SITE, spec, CLASSES, cache=tmp_path / "cache")
     if change == "pixels":
         content = bytearray((tmp_path / "d/1").read_bytes())
         content[-1] ^= 1
@@ -77,9 +78,11 @@ def test_other_content_is_other_data(
     elif change == "file":
         (tmp_path / "d/notes").write_text("new")
     elif change == "reader":
-        monkeypatch.setattr("client.data.prepare.reader", lambda: "a later one")
+        monkeypatch.setattr("client.data.prepare.program", lambda *_: "a later one")
+    elif change == "step":
+        monkeypatch.setattr(Flip, "VERSION", 2, raising=False)
     else:
-        spec = {**SPEC, "window_centre": 5}
+        spec = {**spec, "window_centre": 5}
     build(SITE, spec, CLASSES, cache=tmp_path / "cache")
     assert len(loads) == 2
 

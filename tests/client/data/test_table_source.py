@@ -99,7 +99,7 @@ def test_join_filter_and_split(build: Build, tmp_path: Path) -> None:
         (CSV.replace(",", ";"), "", "check separator"),
         (CSV.replace("yes", "zz-2"), "", "neither yes nor no"),
         (CSV.replace("50", "x").replace("900", "y"), "", "is a number"),
-        (CSV + "zz-4,1,2,3,4,5,6\n", "", "same number of fields"),
+        (CSV + "zz-4,1,2,3,4,5,6\n", "", "same number of fields: line 5 has 7, not 5"),
         ("", "", "empty"),
         (CSV, "filter = {ward = 'C'}\n", "No row is left where 'ward' is 'C'"),
         (CSV, "missing = [1]\n", "No patient can be used"),

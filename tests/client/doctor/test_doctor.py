@@ -24,14 +24,20 @@ from client.doctor.cli import doctor
 from client.doctor.examine import CHECKS, examine, exit_code
 from client.doctor.findings import Finding, Level, green
 from client.guard.ledger import Ledger
-from client.service.start import Half
+from client.service.start import Half, lock_of
 from client.setup.answers import Answers
 from client.setup.create import create_site
 from client.setup.dmz import write_dmz_half
+from client.site import load_site
 from client.site_folder import SiteFolder
 from common.certificates import Pair, issue, make_authority
+from common.supervise import locked
 
-OFFLINE = {name: check for name, check in CHECKS.items() if name not in ("network", "enrolment")}
+OFFLINE = {
+    name: check
+    for name, check in CHECKS.items()
+    if name not in ("network", "enrolment", "ports")  # of the machine that runs the tests
+}
 
 
 @pytest.fixture
@@ -295,6 +301,38 @@ def test_a_missing_certificate_file(folder: SiteFolder) -> None:
     (folder.path / "coordinator-ca.crt").unlink()
     assert "is missing" in only(reds(folder, "network")).text
     assert reds(folder, "enrolment") == []
+
+
+def test_a_port_that_is_taken_is_red_and_another_is_named(folder: SiteFolder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        change(folder, "127.0.0.1:9095", f"127.0.0.1:{port}")
+        found = only(reds(folder, "ports"))
+        assert f"listens at 127.0.0.1:{port}" in found.text
+        assert "[connection.coordinator] runtime" in found.fix
+        free = int(found.fix.partition("such as 127.0.0.1:")[2].partition(",")[0])
+        assert free != port
+        assert list(examine(folder.path, {"ports": CHECKS["ports"]}, half=Half.AGENT)) == []
+        with locked(lock_of(folder, Half.SUPERNODE)):
+            assert reds(folder, "ports") == [], "its own SuperNode listens there"
+    change(folder, f"127.0.0.1:{port}", f"127.0.0.1:{free}")
+    assert reds(folder, "ports") == []
+
+
+def test_a_metrics_page_needs_a_port_of_its_own_on_this_machine(folder: SiteFolder) -> None:
+    change(folder, "127.0.0.1:9095", f"127.0.0.1:{free_port()}")
+    change(folder, '# metrics = "127.0.0.1:9477"', 'metrics = "192.0.2.7:9477"')
+    found = only(reds(folder, "ports"))
+    assert "no address of this machine" in found.text
+    runtime = load_site(folder.path).connections["coordinator"].runtime
+    change(folder, "192.0.2.7:9477", runtime)
+    assert "name the same port" in only(reds(folder, "ports")).text
+
+
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as tried:
+        return int(tried.getsockname()[1])
 
 
 def shown(folder: SiteFolder, *more: str) -> tuple[int, str]:

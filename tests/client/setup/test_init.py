@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from client.data.config import TableDataset
+from client.data.records.config import RecordDataset
+from client.setup import answers as answers_module
 from client.setup.answers import Answers, complete
 from client.setup.cli import init
 from client.setup.create import create_site
@@ -19,6 +21,7 @@ from client.site_folder import SiteFolder
 from common.certificates import Pair, describe, load_certificate, make_authority, signed_by
 from common.errors import RunError, StudyError
 from common.keys import fingerprint, load_signing_key, read_node_key
+from common.plugins import registry
 
 
 @pytest.fixture
@@ -99,6 +102,56 @@ def test_it_asks_for_what_is_missing(tmp_path: Path, flags: list[str]) -> None:
     assert isinstance(dataset, TableDataset)
     assert (dataset.declared_patients, dataset.patient) == (250, "case")
     assert site.policy.max_epsilon == 1.0
+
+
+KINDS = {
+    "dicom": (["DATA", "LABELS"], {"labels": "LABELS"}),
+    "arrays": (["DATA"], {}),
+    "table": (["DATA", ""], {"patient": None}),
+    "series": (
+        ["DATA", "<file>", "", "seconds", "glucose"],
+        {"patient": "<file>", "time": "time", "time_unit": "seconds", "value": "glucose"},
+    ),
+    "records": (
+        ["DATA", "LABELS", "stay", "pid", "at", ""],
+        {"outcomes": "LABELS", "record": "stay", "patient": "pid", "time": "at", "time_unit": None},
+    ),
+    "signals": (["DATA", "LABELS", ""], {"labels": "LABELS", "patient": "<labels>"}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_asked_what_it_needs(tmp_path: Path, kind: str) -> None:
+    paths = {"DATA": tmp_path / "data.csv", "LABELS": tmp_path / "labels.csv"}
+    for path in paths.values():
+        path.write_text("x\n1\n")
+    answers, expected = KINDS[kind]
+    typed = ["north", "", kind, *(str(paths.get(each, each)) for each in answers), "120", "", ""]
+    text = run(init, str(tmp_path / "site"), typed="\n".join(typed))
+    dataset = load_site(tmp_path / "site").datasets["default"]
+    assert (dataset.kind, dataset.path, dataset.declared_patients) == (kind, paths["DATA"], 120)
+    assert {key: getattr(dataset, key) for key in expected} == {
+        key: paths.get(value, value) for key, value in expected.items()
+    }
+    assert text.count("Patients, rounded") == 1
+
+
+def test_every_kind_of_data_can_be_made() -> None:
+    assert set(KINDS) == set(answers_module.KINDS) == set(registry("sources"))
+
+
+def test_records_from_flags(tmp_path: Path, flags: list[str]) -> None:
+    flags[flags.index("--data-kind") + 1] = "records"
+    more = ["--outcomes", str(tmp_path / "patients.csv"), "--record", "stay"]
+    more += ["--patient", "pid", "--time-unit", "hours"]
+    run(init, str(tmp_path / "site"), *flags, *more, "--yes")
+    dataset = load_site(tmp_path / "site").datasets["default"]
+    assert isinstance(dataset, RecordDataset)
+    assert (dataset.record, dataset.time, dataset.time_unit) == ("stay", "time", "hours")
+    with pytest.raises(StudyError, match="no unit of time 'hour'"):
+        run(init, str(tmp_path / "other"), *flags, *more[:-1], "hour", "--yes")
+    with pytest.raises(StudyError, match="--outcomes"):
+        run(init, str(tmp_path / "other"), *flags, *more[2:], "--yes")
 
 
 def test_it_asks_again_for_what_cannot_be_used(tmp_path: Path, flags: list[str]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from client.training.augment import augment
 from client.training.batches import UnitSampler, order_by_unit
+from common.augmentations.base import Augmentation
 from common.privacy.engine import UnitBatch
 from common.privacy.noise import SecureRandom
 
@@ -82,10 +83,14 @@ def test_a_step_that_draws_nobody_has_no_piece() -> None:
     assert [list(drawn.draw()) for _ in range(5)] == [[]] * 5
 
 
+def chosen(*names: str) -> tuple[Augmentation, ...]:
+    return tuple(Augmentation(name=name) for name in names)
+
+
 def images(kinds: tuple[str, ...], physical: int) -> list[torch.Tensor]:
     inputs = np.random.default_rng(0).normal(size=(12, 1, 4, 4)).astype(np.float32)
     samples = order_by_unit(inputs, np.zeros(12), np.arange(12) // 2, torch.device("cpu"))
-    drawn = UnitSampler(samples, Fraction(1), 9, physical, kinds, SecureRandom.fixed(2))
+    drawn = UnitSampler(samples, Fraction(1), 9, physical, chosen(*kinds), SecureRandom.fixed(2))
     pieces: list[UnitBatch] = list(drawn.draw())
     return [piece.inputs for piece in pieces]
 
@@ -101,12 +106,52 @@ def test_augmentation_moves_pixels_and_does_not_depend_on_the_pieces(
     assert torch.equal(whole.flatten(1).sort().values, plain.flatten(1).sort().values)
 
 
+def as_approved(images: torch.Tensor, kinds: tuple[str, ...], seed: int) -> torch.Tensor:
+    """What the studies that sites approved first did to images."""
+    made = []
+    for image, code in zip(images, SecureRandom.fixed(seed).integers(8, len(images)), strict=True):
+        quarters = int(code) % 4
+        if "rotate" in kinds:
+            image = torch.rot90(image, quarters, (1, 2))
+        elif quarters % 2:
+            image = image.flip(1)
+        made.append(image.flip(2) if code >= 4 and "flip" in kinds else image)
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize(
+    "kinds", [("flip",), ("rotate",), ("flip", "rotate"), ("rotate", "flip"), ("flip", "flip")]
+)
+def test_flips_and_turns_are_bit_for_bit_those_of_approved_studies(kinds: tuple[str, ...]) -> None:
+    given = torch.randn(200, 2, 6, 6)
+    made, _ = augment(given, torch.zeros(200), chosen(*kinds), SecureRandom.fixed(9))
+    assert torch.equal(made, as_approved(given, kinds, 9))
+
+
 def test_images_that_are_not_square_keep_their_shape() -> None:
     wide = torch.randn(64, 1, 3, 5)
-    turned = augment(wide, ("flip", "rotate"), SecureRandom.fixed(1))
+    turned, _ = augment(wide, torch.zeros(64), chosen("flip", "rotate"), SecureRandom.fixed(1))
     assert turned.shape == wide.shape
-    series = torch.randn(4, 7, 1)
-    assert augment(series, ("flip",), SecureRandom.fixed(1)) is series
+
+
+def test_nothing_is_drawn_where_nothing_changes() -> None:
+    given, stream = torch.randn(4, 7, 1), SecureRandom.fixed(1)
+    assert augment(given, torch.zeros(4), (), stream)[0] is given
+    assert augment(given[:0], torch.zeros(0), chosen("jitter"), stream)[0].shape == (0, 7, 1)
+    assert stream.uniform(1) == SecureRandom.fixed(1).uniform(1)
+
+
+def test_masks_of_a_piece_move_with_its_images() -> None:
+    masks = np.random.default_rng(0).integers(0, 3, (12, 6, 6)).astype(np.uint8)
+    inputs = masks[:, None].astype(np.float32)
+    samples = order_by_unit(inputs, masks, np.arange(12) // 2, torch.device("cpu"))
+    drawn = UnitSampler(
+        samples, Fraction(1), 9, 5, chosen("flip", "rotate"), SecureRandom.fixed(2), views=2
+    )
+    pieces = list(drawn.draw())
+    found, moved = (torch.cat([getattr(p, n) for p in pieces]) for n in ("inputs", "targets"))
+    assert torch.equal(found[:, 0], moved.float())
+    assert not torch.equal(moved, torch.from_numpy(masks).repeat_interleave(2, 0))
 
 
 def test_views_of_a_sample_stay_with_its_unit_and_differ() -> None:
@@ -115,7 +160,7 @@ def test_views_of_a_sample_stay_with_its_unit_and_differ() -> None:
         images, np.zeros(3, dtype=np.int64), np.array([0, 0, 1]), torch.device("cpu")
     )
     drawn = UnitSampler(
-        samples, Fraction(1), 8, 8, ("flip", "rotate"), SecureRandom.fixed(2), views=4
+        samples, Fraction(1), 8, 8, chosen("flip", "rotate"), SecureRandom.fixed(2), views=4
     )
     pieces = list(drawn.draw())
     assert [piece.units for piece in pieces] == [1, 1], "8 samples at once are two of 4 views"

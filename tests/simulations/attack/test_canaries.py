@@ -11,6 +11,7 @@ import torch
 
 from client.training.augment import augment
 from client.training.batches import Samples
+from common.augmentations.base import Augmentation
 from common.privacy.noise import SecureRandom
 from simulations.attack.canaries import MarkedNetwork, MarkedWorkspace, marked, subset
 from simulations.attack.probe import Probe
@@ -48,7 +49,8 @@ def test_patients_are_trained_on_as_if_there_were_no_canaries(
 def test_a_mark_survives_flips_and_reaches_the_table(shape: tuple[int, ...]) -> None:
     real = Samples(torch.rand(3, *shape), torch.zeros(3).long(), np.array([0, 1, 3]))
     samples = marked(real, [[5], [4000, 1]])
-    turned = augment(samples.inputs, ("flip", "rotate"), SecureRandom.fixed(1))
+    kinds = [Augmentation(name=name) for name in ("flip", "rotate") if len(shape) == 3]
+    turned, _ = augment(samples.inputs, samples.targets, kinds, SecureRandom.fixed(1))
     network = MarkedNetwork(torch.nn.Flatten(), 4000)
     with torch.no_grad():
         network.marks.weight.copy_(torch.arange(4001.0)[:, None])

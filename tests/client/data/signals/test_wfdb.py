@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_segments_with_a_gap_between_them(tmp_path: Path, samples: np.ndarray) -
         ("r 1 250 10\n../../r.dat 16 200 12 0 0 0 0 II\n", "is missing"),
         ("r 1 250 10\nother.dat 16 200 12 0 0 0 0 II\n", "is missing"),
         ("r 1 250 9000\nr.dat 16 200 12 0 0 0 0 II\n", "shorter than its header says"),
-        ("r 1 250 10\nr.dat 516 200 12 0 0 0 0 II\n", "format 516 is not supported"),
+        ("r 1 250 10\nr.dat 517 200 12 0 0 0 0 II\n", "format 517 is not supported"),
         (
             "r 2 250 10\nr.dat 16 200 12 0 0 0 0 II\nr.dat 212 200 12 0 0 0 0 V\n",
             "two formats",
@@ -113,3 +114,55 @@ def test_a_cut_file_holds_fewer_samples() -> None:
     raw = pack(np.arange(9), "212")
     assert unpack(raw, "212", 9) is not None
     assert unpack(raw[:-2], "212", 9) is None
+
+
+@pytest.mark.parametrize(("form", "bits", "top"), [("516", 16, 30000), ("524", 24, 4_000_000)])
+@pytest.mark.parametrize("per_frame", [1, 3])
+def test_compressed_files(
+    tmp_path: Path, samples: np.ndarray, form: str, bits: int, top: int, per_frame: int
+) -> None:
+    soundfile = pytest.importorskip("soundfile", reason="needs the extra 'flac'")
+    table = np.stack([samples, samples[::-1]], axis=1) * (top // 1000)
+    table[7, 0] = -(1 << (bits - 1))
+    stored = table.astype(np.int32) << (32 - bits)
+    soundfile.write(tmp_path / "r.flac", stored, 250, subtype=f"PCM_{bits}", format="FLAC")
+    write_header(tmp_path, table, form, per_frame)
+    found = read(tmp_path, "r.hea", "II", "V5")
+    assert found["II"].rate_hz == 250.0 * per_frame
+    assert np.flatnonzero(np.isnan(found["II"].values)).tolist() == [7]
+    np.testing.assert_allclose(found["V5"].values, table[:, 1] / 200, rtol=1e-6)
+    whole = (tmp_path / "r.flac").read_bytes()
+    (tmp_path / "r.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnusableRecording, match=r"shorter|damaged"):
+        read(tmp_path, "r.hea", "II")
+    (tmp_path / "r.flac").write_bytes(b"no FLAC at all")
+    with pytest.raises(UnusableRecording, match="the compressed file is damaged"):
+        read(tmp_path, "r.hea", "II")
+
+
+def write_header(folder: Path, table: np.ndarray, form: str, per_frame: int) -> None:
+    lines = [f"r {table.shape[1]} 250 {len(table) // per_frame}"]
+    for column, name in zip(table.T, ("II", "V5", "aVR"), strict=False):
+        total = (int(column.sum()) + (1 << 15)) % (1 << 16) - (1 << 15)
+        lines.append(f"r.flac {form}x{per_frame} 200(0)/mV 16 0 {column[0]} {total} 0 {name}")
+    (folder / "r.hea").write_text("\n".join(lines))
+
+
+def test_a_compressed_file_that_does_not_fit_its_header(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile", reason="needs the extra 'flac'")
+    table = np.zeros((30, 3), np.int16)
+    soundfile.write(tmp_path / "r.flac", table, 250, subtype="PCM_16", format="FLAC")
+    for columns, form in ((2, "516"), (3, "508")):
+        write_header(tmp_path, table[:, :columns], form, 1)
+        with pytest.raises(UnusableRecording, match="does not fit its header"):
+            read(tmp_path, "r.hea", "II")
+
+
+def test_without_a_decoder_the_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    write_header(tmp_path, np.zeros((3, 1), np.int16), "516", 1)
+    (tmp_path / "r.flac").write_bytes(b"fLaC")
+    with pytest.raises(UnusableRecording, match="soundfile"):
+        read(tmp_path, "r.hea", "II")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from client.data.cohort import Cohort
 from client.data.steps import apply
-from client.data.steps.apply import after_steps
+from client.data.steps.apply import after_steps, targets_after_steps
 from common import plugins
 from common.data_spec import DataSpec
 from common.errors import StudyError
@@ -174,3 +174,34 @@ def test_the_cohort_is_prepared_with_the_steps(
     for _ in range(2):  # made, then found in the cache
         stepped = build(data, spec, ["a", "b"], cache=cache)
         assert np.array_equal(stepped.inputs, plain.inputs[..., ::-1][..., 1:3, 2:4])
+
+
+MASKS = {**IMAGES, "labels": "mask", "structures": ["lung", "nodule"]}
+
+
+@pytest.mark.parametrize("name", ["resize", "crop", "flip", "same-side"])
+def test_masks_go_where_their_pixels_go(name: str) -> None:
+    spec = spec_of(MASKS, {"name": name, **OPTIONS[name]}, {"name": "gamma", "gamma": 1.0})
+    masks = np.random.default_rng(0).integers(0, 3, (9, 2, 3)).astype(np.uint8)
+    masks = masks.repeat(2, 1).repeat(2, 2)
+    images = masks[:, None].astype(np.float32) - 1
+    made, moved = targets_after_steps(images, masks, spec)
+    assert moved.dtype == np.uint8
+    if name == "resize":
+        assert np.array_equal(moved, masks[:, ::2, ::2])
+    else:
+        assert not np.array_equal(moved, masks)
+        np.testing.assert_array_equal(made[:, 0], moved.astype(np.float32) - 1)
+
+
+def test_classes_are_left_alone_by_steps() -> None:
+    classes = np.arange(5)
+    spec = spec_of(IMAGES, "flip")
+    assert targets_after_steps(samples_for(spec), classes, spec)[1] is classes
+
+
+def test_points_refuse_steps_that_move_pixels() -> None:
+    points = {**IMAGES, "labels": "points", "structures": ["nodule"]}
+    assert spec_of(points, "gamma").steps
+    with pytest.raises(ValueError, match="'flip' would leave the points where they were"):
+        spec_of(points, "flip")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import typer
 from doctor_house import House, by_level, write_ct
+from pydicom.uid import CTImageStorage
 from typer.testing import CliRunner
 
 from client.data.cohort import Cohort
@@ -110,6 +111,27 @@ def test_images_that_fit_are_green(house: House) -> None:
     assert "16 CT images of 8 patients" in " ".join(found["green"])
     assert "pixel spacing 1 mm" in " ".join(found["green"])
     assert "fit the study's window" in " ".join(found["green"])
+
+
+def test_text_in_the_picture_is_amber(house: House) -> None:
+    """Counted for people, named in the private folder only."""
+    scanned = {"SOPClassUID": CTImageStorage}
+    ct_house(house, 16, **scanned)
+    pixels = np.full((8, 8), 900, np.uint16)
+    stated = {"BurnedInAnnotation": "YES", **scanned}
+    for z in (50.0, 51.0, 52.0):  # the later ones are read as like the first
+        write_ct(house.folder / "ct" / f"text{z:.0f}.dcm", pixels, "SECRET0", z=z, **stated)
+    # a secondary capture, as the helper writes them
+    write_ct(house.folder / "ct" / "new.dcm", pixels, "SECRET1", z=60.0)
+    ambers = by_level(house.findings("cohort", "images", look=look_of(house)))["amber"]
+    texts = " ".join(ambers)
+    assert "3 images used: text is burnt into the image." in texts
+    assert "1 images used: text may be burnt into the image." in texts
+    assert "SECRET" not in texts
+    named = (house.folder / ".consilium" / "doctor-main.csv").read_text()
+    assert "text51.dcm,text is burnt into the image" in named
+    page = (house.folder / ".consilium" / "quarantine-main.html").read_text()
+    assert "3 images used: text is burnt into the image." in page
 
 
 def test_spacing_intensity_and_identifiers_that_look_wrong(house: House) -> None:

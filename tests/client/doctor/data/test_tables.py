@@ -151,3 +151,76 @@ def test_an_archive_of_tables_is_left_to_the_source(house: House, tmp_path: Path
     found = house.findings("patients", "columns", "units", "cohort", look=house.look("series"))
     assert by_level(found)["red"] == []
     assert "8 patients" in found[0].text
+
+
+RECORDS = """
+kind = "records"
+path = "readings.csv"
+outcomes = "stays.csv"
+record = "stay"
+patient = "pid"
+time_unit = "minutes"
+"""
+
+
+def records(
+    house: House, readings: str, stays: str = "stay,pid,outcome,age", more: str = ""
+) -> None:
+    """Write readings and outcomes of forty stays, under some headers."""
+    times = [f"{n},{60 * step},{70 + n % 9}" for n in range(40) for step in range(8)]
+    (house.folder / "readings.csv").write_text("\n".join([readings, *times]))
+    rows = [f"{n},P{n // 2},{('alive', 'dead')[n % 4 == 0]},60" for n in range(40)]
+    (house.folder / "stays.csv").write_text("\n".join([stays, *rows]))
+    house.write(RECORDS + more, patients=20)
+
+
+def test_readings_and_outcomes_of_records_are_looked_at(house: House) -> None:
+    records(house, "stay,time,heart_rate")
+    found = by_level(house.findings("data", "columns", "cohort", look=house.look("records")))
+    assert found["red"] == []
+    assert "all 7 columns" in "".join(found["green"])
+
+    records(house, "stai,minute,HR")
+    found = by_level(house.findings("columns", "cohort", look=house.look("records")))
+    fixes = "\n".join(found["red"])
+    assert len(found["red"]) == 3
+    assert 'Set [data.main] record = "YOUR COLUMN"' in fixes
+    assert 'Set [data.main] time = "YOUR COLUMN"' in fixes
+    assert 'Set [data.main] columns = { "heart_rate" = "YOUR COLUMN" }' in fixes
+
+    records(
+        house,
+        "stay,time,value",
+        stays="stay,pid,died,age",
+        more='variable = "item"\nvalue = "value"',
+    )
+    found = by_level(house.findings("columns", look=house.look("records")))
+    assert [text.split(" is ")[0] for text in found["red"]] == [
+        "The column 'outcome'",
+        "The column 'item'",
+    ]
+
+
+def test_every_path_of_a_data_set_must_be_there(house: House) -> None:
+    records(house, "stay,time,heart_rate", more='join = [{ path = "wards.csv", on = "stay" }]')
+    (house.folder / "stays.csv").unlink()
+    found = by_level(house.findings("data"))
+    assert [text.partition(" does")[0] for text in found["red"]] == [
+        "data set 'main': its outcomes",
+        "data set 'main': its join",
+    ]
+
+
+def test_a_recording_that_cannot_be_used_has_its_advice(house: House) -> None:
+    (house.folder / "ecg").mkdir()
+    rows = "\n".join(str(n % 3) for n in range(1000))
+    for number in range(6):
+        header = "II" if number else "V1"
+        (house.folder / "ecg" / f"r{number}.csv").write_text(f"{header}\n{rows}\n")
+    labels = "\n".join(f"r{n},P{n},{('normal', 'arrhythmia')[n % 2]}" for n in range(6))
+    (house.folder / "labels.csv").write_text(f"record,patient_id,label\n{labels}\n")
+    house.write('kind = "signals"\npath = "ecg"\nlabels = "labels.csv"\nrate_hz = 50')
+    found = by_level(house.findings("columns", "cohort", look=house.look("signals")))
+    (missing,) = (text for text in found["amber"] if "no channel" in text)
+    assert "1 × recording" in missing
+    assert "columns" in missing.partition("|")[2]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import StudyError
-from simulations.hospitals.partition import by_column, dirichlet, iid
+from common.partition import by_column, dirichlet, iid
 
 
 def assert_whole(parts: list[np.ndarray], rows: int) -> None:

@@ -1,0 +1,57 @@
+"""Federated training with every patient held out once: for sites so small that one split is luck."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from client.data.cohort import Cohort
+from client.training.batches import order_by_unit
+from client.training.evaluation import evaluate
+from client.training.plain import train_plain
+from client.training.workspace import Silent, Workspace
+from common.privacy.noise import SecureRandom
+from common.study import Study
+from common.tasks.base import Tally
+from common.weights import Vector
+
+FOLDS = 5
+
+
+def held_out(cohort: Cohort, fold: int) -> Cohort:
+    """Return the cohort with one fold of its patients held out; they are numbered in a random order."""
+    return replace(cohort, is_test=np.arange(cohort.patients) % FOLDS == fold)
+
+
+def crossed(study: Study, cohorts: list[Cohort]) -> list[Tally]:
+    """Return each site's tally over all its patients, each by a federated model that never saw them.
+
+    Args:
+        study: without privacy.
+        cohorts: of the sites.
+    """
+    space = Workspace(study)
+    totals = [Tally.zeros(space.task.tally_layout) for _ in cohorts]
+    for fold in range(FOLDS):
+        split = [held_out(cohort, fold) for cohort in cohorts]
+        weights = federated(space, split)
+        tallies = [evaluate(space, weights, cohort) for cohort in split]
+        totals = [total + tally for total, tally in zip(totals, tallies, strict=True)]
+    return totals
+
+
+def federated(space: Workspace, cohorts: list[Cohort]) -> Vector:
+    """Return the weights after all rounds of federated averaging (McMahan et al. 2017), sites weighing as patients."""
+    random = SecureRandom.fixed(space.study.study.seed, "folds")
+    weights = space.packed(space.template)
+    patients = np.array([cohort.train_patients for cohort in cohorts])
+    shares = (patients / patients.sum()).astype(weights.dtype)
+    samples = [
+        order_by_unit(c.inputs[r], c.targets[r], c.patient[r], space.device)
+        for c, r in ((cohort, cohort.rows("train")) for cohort in cohorts)
+    ]
+    for _ in range(space.study.federation.rounds):
+        replies = [train_plain(space, weights, own, random, Silent())[0] for own in samples]
+        weights = np.tensordot(shares, np.stack(replies), axes=1)
+    return weights

@@ -1,0 +1,122 @@
+"""Reads what is known of each image of an .npz file: its class, its findings, its mask, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.data.config import ArrayDataset
+from client.data.targets import label_numbers
+from common.data_spec import ArraySpec
+from common.errors import DataError, StudyError
+
+
+def target_key(dataset: ArrayDataset, spec: ArraySpec) -> str | None:
+    """Return the key of the targets in the file; None where the study wants none.
+
+    Raises:
+        StudyError: the study wants targets that such a file does not hold.
+    """
+    keys = {"class": dataset.labels, "classes": dataset.labels, "mask": dataset.masks, "none": None}
+    if spec.labels not in keys:
+        raise StudyError(
+            f"Arrays have no labels = '{spec.labels}'.",
+            where="[data] labels",
+            fix=f"Use {', '.join(repr(name) for name in keys)}.",
+        )
+    return keys[spec.labels]
+
+
+def read_targets(
+    targets: NDArray[Any], spec: ArraySpec, classes: Sequence[str] | None, dataset: ArrayDataset
+) -> NDArray[Any]:
+    """Return the targets of a block, `[N, ...]`, as the task wants them.
+
+    Args:
+        targets: as the file has them.
+        spec: says what they are.
+        classes: names of the task's classes or findings in order.
+        dataset: where they lie, for messages.
+
+    Raises:
+        DataError: they are something else.
+    """
+    if spec.labels == "mask":
+        return _masks(targets, spec, dataset)
+    if spec.labels == "classes":
+        return _findings(targets, classes, dataset)
+    if spec.labels == "none":
+        return np.zeros(len(targets), np.int64)
+    return _labels(targets, classes, dataset)
+
+
+def _findings(
+    labels: NDArray[Any], findings: Sequence[str] | None, dataset: ArrayDataset
+) -> NDArray[np.float32]:
+    """Read findings, [N, L]: 1 present, 0 absent, and −1, or no number, unknown."""
+    where = f"{dataset.path}, '{dataset.labels}'"
+    table = labels.reshape(len(labels), -1)
+    wanted = table.shape[1] if findings is None else len(findings)
+    if table.shape[1] != wanted or table.dtype.kind not in "buif":
+        raise DataError(
+            f"The labels are {labels.dtype} of shape {labels.shape[1:]}; the study has {wanted} findings.",
+            where=where,
+            fix=f"Give each image one number a finding: {', '.join(findings or ())}.",
+        )
+    values = np.nan_to_num(table.astype(np.float32), nan=-1.0)
+    bad = int((~np.isin(values, (-1.0, 0.0, 1.0))).sum())
+    if bad:
+        raise DataError(
+            f"{bad} labels are neither present, absent nor unknown.",
+            where=where,
+            fix="Write 1, 0 and -1.",
+        )
+    return values
+
+
+def _masks(masks: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[np.uint8]:
+    """Read numbers of structures, [N, rows, columns]."""
+    where = f"{dataset.path}, '{dataset.masks}'"
+    if masks.shape[1:] != tuple(spec.image_size) or masks.dtype.kind not in "bui":
+        raise DataError(
+            f"The masks are {masks.dtype} of shape {masks.shape[1:]}; "
+            f"the study wants whole numbers of {tuple(spec.image_size)}.",
+            where=where,
+            fix="Draw the masks on the images' own pixels.",
+        )
+    top = len(spec.structures)
+    if masks.size and not 0 <= int(masks.min()) <= int(masks.max()) <= top:
+        raise DataError(
+            f"The masks hold numbers that are not from 0 to {top}.",
+            where=where,
+            fix=f"0 is none of the structures; 1, 2, … are: {', '.join(spec.structures)}.",
+        )
+    return masks.astype(np.uint8)
+
+
+def _labels(
+    labels: NDArray[Any], classes: Sequence[str] | None, dataset: ArrayDataset
+) -> NDArray[np.int64]:
+    """Read class numbers or class names."""
+    where = f"{dataset.path}, '{dataset.labels}'"
+    if labels.ndim > 1 and labels.size != len(labels):
+        raise DataError("There are several labels for each image.", where=where)
+    flat = labels.reshape(-1)
+    if flat.dtype.kind in "US" and classes is not None:
+        words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat.tolist()]
+        return np.array(label_numbers(words, classes, where=where), dtype=np.int64)
+    if flat.dtype.kind not in "buif" or not np.isfinite(flat.astype(np.float64)).all():
+        raise DataError("The labels are no class numbers.", where=where)
+    numbers = flat.astype(np.int64)
+    top = len(classes) - 1 if classes is not None else int(numbers.max(initial=0))
+    bad = int(((numbers < 0) | (numbers > top) | (numbers != flat)).sum())
+    if bad:
+        raise DataError(
+            f"{bad} labels are not class numbers from 0 to {top}.",
+            where=where,
+            fix=f"The classes are: {', '.join(classes or ())}.",
+        )
+    return numbers

@@ -1,0 +1,42 @@
+"""From a column's values to the numbers of a subgroup's groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from client.data import tabular
+from client.data.config_base import TextFormat
+from common.subgroups import Subgroup
+
+NOWHERE = -1
+"""The number of whoever is in no group, or of whom the site does not know it."""
+
+
+def group_numbers(
+    values: pd.Series[str], subgroup: Subgroup, text: TextFormat
+) -> NDArray[np.int64]:
+    """Return the number of each value's group, −1 where it is missing or in none.
+
+    Args:
+        values: of the site's column, as text.
+        subgroup: the study's division.
+        text: how the site writes it; its `replace`, `scale` and `offset` of the column apply.
+    """
+    words = tabular.replaced(values, text.replace.get(subgroup.source, {}))
+    if subgroup.bands is None:
+        return _named(words, subgroup)
+    scale, offset = (mapping.get(subgroup.source) for mapping in (text.scale, text.offset))
+    numbers = tabular.numbers(words, text) * (1.0 if scale is None else scale) + (offset or 0.0)
+    found = np.searchsorted(subgroup.bands, numbers, side="right")
+    return np.where(np.isnan(numbers), NOWHERE, found).astype(np.int64)
+
+
+def _named(words: pd.Series[str], subgroup: Subgroup) -> NDArray[np.int64]:
+    found = np.full(len(words), NOWHERE, dtype=np.int64)
+    small = words.str.casefold()
+    for number, group in enumerate((subgroup.groups or {}).values()):
+        tokens = [v.casefold() if isinstance(v, str) else v for v in group]
+        found[tabular.matches(small, tokens)] = number
+    return found

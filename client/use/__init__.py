@@ -1,0 +1,1 @@
+"""Uses a trained model at a site: predictions on new cases. Nothing is sent, and nothing is charged."""

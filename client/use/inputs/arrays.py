@@ -1,0 +1,19 @@
+"""Images of an .npz file; no labels are looked for."""
+
+from __future__ import annotations
+
+from client.data.arrays import ArraySource
+from client.data.config import ArrayDataset
+from client.use.cases import Cases, from_raw
+from common.data_spec import ArraySpec
+
+
+def read(dataset: ArrayDataset, spec: ArraySpec) -> Cases:
+    """Read all images of the file.
+
+    Raises:
+        DataError: the file is missing or holds other images.
+    """
+    whole = dataset.model_copy(update={"part": None, "part_alpha": None})
+    unlabelled = spec.model_copy(update={"labels": "none", "structures": ()})
+    return from_raw(ArraySource().load(whole, unlabelled, None))
