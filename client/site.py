@@ -26,7 +26,7 @@ class Wanted(Protocol):
 
     @property
     def kind(self) -> str:
-        """dicom, table, series, records, signals or arrays."""
+        """dicom, table, series, records, signals, arrays or fused."""
 
     @property
     def dataset(self) -> str | None:
@@ -299,7 +299,7 @@ def _explain(error: ValidationError, file: Path) -> StudyError:
         return StudyError(
             f"Key '{'.'.join(map(str, first['loc']))}.kind' is missing.",
             where=where,
-            fix="Set kind to dicom, table, series, records, signals or arrays.",
+            fix="Set kind to dicom, table, series, records, signals, arrays or fused.",
         )
     if first["loc"] == ("site", "name") and first["type"] == "string_pattern_mismatch":
         return StudyError(

@@ -45,6 +45,19 @@ def write_atomically(
         raise explain_os_error(error, path) from error
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may look into, and the missing ones above it alike.
+
+    `Path.mkdir(parents=True)` leaves the parents open to others.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
 def explain_os_error(error: OSError, path: Path) -> MachineError:
     """Turn an operating system's error into one that says what to do."""
     if error.errno in _FULL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
@@ -19,8 +20,16 @@ def drop_later_defaults(section: BaseModel, content: dict[str, Any]) -> None:
         if isinstance(extra, dict) and extra.get("added_later") and value == default:
             del content[name]
             continue
-        inner = value if isinstance(value, tuple | list) else [value]
-        written = content[name] if isinstance(value, tuple | list) else [content[name]]
-        for each, text in zip(inner, written, strict=True):
+        for each, text in _pairs(value, content[name]):
             if isinstance(each, BaseModel) and isinstance(text, dict):
                 drop_later_defaults(each, text)
+
+
+def _pairs(value: Any, written: Any) -> Iterator[tuple[Any, Any]]:
+    """Pair what lies in a list or a table, or the value itself, with how it is written."""
+    if isinstance(value, dict):
+        yield from ((each, written[key]) for key, each in value.items())
+    elif isinstance(value, tuple | list):
+        yield from zip(value, written, strict=True)
+    else:
+        yield value, written

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.data.config import members
+from client.data.config_base import Dataset
 from client.data.identifiers import Collector
 from client.guard.needles import Identifier, Needles
 from client.guard.phi_scan import Scan, scan
@@ -58,11 +60,16 @@ def holding_identifiers(site: Site) -> list[Path]:
     """Return where identifiers belong: the data, and the private lists and index of them."""
     own = SiteFolder(site.folder)
     lists = [path for word in _LISTS for path in own.private.glob(word)]
-    data = [path for each in site.datasets.values() for path in _paths(each)]
+    data = [path for each in _datasets(site) for path in _paths(each)]
     return [*data, *lists, own.cohorts, site.file]
 
 
 _LISTS = ("quarantine-*", "doctor-*", "fetch-*", "pseudonyms-*", "not-deidentified-*", "index*")
+
+
+def _datasets(site: Site) -> Iterator[Dataset]:
+    for name, dataset in site.datasets.items():
+        yield from members(name, dataset).values()
 
 
 def _paths(dataset: object) -> Iterator[Path]:

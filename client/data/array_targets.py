@@ -1,4 +1,4 @@
-"""Reads what is known of each image of an .npz file: its class, its findings, its mask, or nothing."""
+"""Reads what is known of each image of an .npz file: its class, findings, mask, points, report, or nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.data.config import ArrayDataset
+from client.data.points import rows_of
 from client.data.targets import label_numbers
 from common.data_spec import ArraySpec
+from common.data_spec.reports import numbers_of
 from common.errors import DataError, StudyError
 
 
@@ -20,7 +22,14 @@ def target_key(dataset: ArrayDataset, spec: ArraySpec) -> str | None:
     Raises:
         StudyError: the study wants targets that such a file does not hold.
     """
-    keys = {"class": dataset.labels, "classes": dataset.labels, "mask": dataset.masks, "none": None}
+    keys = {
+        "class": dataset.labels,
+        "classes": dataset.labels,
+        "mask": dataset.masks,
+        "points": dataset.points,
+        "text": dataset.labels,
+        "none": None,
+    }
     if spec.labels not in keys:
         raise StudyError(
             f"Arrays have no labels = '{spec.labels}'.",
@@ -46,8 +55,12 @@ def read_targets(
     """
     if spec.labels == "mask":
         return _masks(targets, spec, dataset)
+    if spec.labels == "points":
+        return _points(targets, spec, dataset)
     if spec.labels == "classes":
         return _findings(targets, classes, dataset)
+    if spec.labels == "text":
+        return _reports(targets, spec, dataset)
     if spec.labels == "none":
         return np.zeros(len(targets), np.int64)
     return _labels(targets, classes, dataset)
@@ -95,6 +108,38 @@ def _masks(masks: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArr
             fix=f"0 is none of the structures; 1, 2, … are: {', '.join(spec.structures)}.",
         )
     return masks.astype(np.uint8)
+
+
+def _points(points: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[np.float32]:
+    """Read points in pixels, [N, P, 3]."""
+    where = f"{dataset.path}, '{dataset.points}'"
+    if points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind not in "uif":
+        raise DataError(
+            f"The points are {points.dtype} of shape {points.shape[1:]}; numbers of (points, 3) are wanted.",
+            where=where,
+            fix="Give row, column and diameter of each, in pixels.",
+        )
+    try:
+        return np.stack([rows_of(each, spec.image_size, spec.point_rows) for each in points])
+    except ValueError as error:
+        raise DataError(str(error), where=where, fix="Correct the points.") from None
+
+
+def _reports(labels: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[np.int64]:
+    """Read reports, [N, words]; the messages name none of their words, which may name people."""
+    where = f"{dataset.path}, '{dataset.labels}'"
+    if labels.dtype.kind != "U" or labels.size != len(labels):
+        raise DataError("The labels are no texts, one an image.", where=where)
+    sentences = labels.reshape(-1).tolist()
+    try:
+        rows = [numbers_of(text, spec.vocabulary, spec.report_words) for text in sentences]
+    except ValueError as error:
+        raise DataError(
+            f"There is an image {error}.",
+            where=where,
+            fix=f"Write reports of 1 to {spec.report_words} words of the study's vocabulary.",
+        ) from None
+    return np.array(rows, dtype=np.int64).reshape(len(rows), spec.report_words)
 
 
 def _labels(

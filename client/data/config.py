@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from client.data.config_base import Dataset, Filtered, Join, LocalPath, TextFormat
+from client.data.config_base import Dataset, Filtered, Held, Join, LocalPath, TextFormat
+from client.data.episodes.config import EpisodeDataset
 from client.data.pacs.config import PacsConfig
 from client.data.records.config import RecordDataset
 from client.data.signals.config import SignalDataset
@@ -16,7 +18,8 @@ class DicomDataset(Dataset, TextFormat):
     """A folder (or .zip) of DICOM files and a table of labels.
 
     The labels have the columns patient_id and label, with x_mm, y_mm, z_mm where a study crops
-    round a point, and `split` (train or test) where the split is fixed; `columns` maps other names.
+    round a point (and diameter_mm where it learns points), and `split` (train or test) where the
+    split is fixed; `columns` maps other names.
 
     Attributes:
         labels: the table of labels; for studies that learn masks it says who takes part.
@@ -90,6 +93,8 @@ class ArrayDataset(Dataset):
             unknown.
         masks: key of the masks, [N, rows, columns]: numbers of the study's structures, 0 for none of them; only for
             studies that learn masks, which need no labels.
+        points: key of the points, [N, P, 3]: row and column (pixels, from the middle of the first) and diameter
+            (pixels); rows that are no numbers are no points; only for studies that learn points.
         patients: key of the patients, [N]; where the file has none, every image is a patient.
         splits: of a file with splits, read these only.
         part: "i/n", the i-th of n equal parts of the patients (to cut one public file into sites).
@@ -102,6 +107,7 @@ class ArrayDataset(Dataset):
     images: str = "images"
     labels: str = "labels"
     masks: str = "masks"
+    points: str = "points"
     patients: str = "patients"
     splits: tuple[Literal["train", "val", "test"], ...] | None = None
     part: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$")
@@ -124,7 +130,62 @@ class ArrayDataset(Dataset):
         return int(index), int(of)
 
 
-DatasetConfig = Annotated[
+OrdinaryDataset = Annotated[
     DicomDataset | TableDataset | SeriesDataset | ArrayDataset | SignalDataset | RecordDataset,
     Field(discriminator="kind"),
 ]
+"""What a fused data set is put together from."""
+
+
+class FusedDataset(Held):
+    """Data sets of the same patients, whom all of them call by the same identifier.
+
+    Attributes:
+        parts: by the study's name of a part, the data set; `declared_patients` and `population` stand here, not there.
+        absent: parts of the study that this site does not have.
+    """
+
+    kind: Literal["fused"]
+    parts: dict[str, OrdinaryDataset] = Field(min_length=1)
+    absent: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_whole(cls, value: Any) -> Any:
+        """Hand the declared number of patients to the parts."""
+        if not isinstance(value, dict) or not isinstance(value.get("parts"), dict):
+            return value
+        stated = {"declared_patients": value.get("declared_patients", 1)}
+        parts = {k: stated | v if isinstance(v, dict) else v for k, v in value["parts"].items()}
+        return {**value, "parts": parts}
+
+    @model_validator(mode="after")
+    def _one_whole(self) -> FusedDataset:
+        for name, part in self.parts.items():
+            if (part.declared_patients, part.population) != (self.declared_patients, None):
+                raise ValueError(
+                    f"part '{name}': declared_patients and population stand beside the parts"
+                )
+            if name in self.absent:
+                raise ValueError(f"part '{name}' is absent, and yet described")
+        return self
+
+
+DatasetConfig = Annotated[
+    DicomDataset
+    | TableDataset
+    | SeriesDataset
+    | ArrayDataset
+    | SignalDataset
+    | RecordDataset
+    | EpisodeDataset
+    | FusedDataset,
+    Field(discriminator="kind"),
+]
+
+
+def members(name: str, dataset: DatasetConfig) -> Mapping[str, Dataset]:
+    """Return what a data set consists of, by name: the parts of a fused one, or itself."""
+    if isinstance(dataset, FusedDataset):
+        return {f"{name}.parts.{part}": each for part, each in dataset.parts.items()}
+    return {name: dataset}

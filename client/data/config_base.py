@@ -39,7 +39,7 @@ class Located(Part):
     path: LocalPath
 
 
-class Dataset(Located):
+class Held(Part):
     """What every data set states.
 
     Attributes:
@@ -50,6 +50,16 @@ class Dataset(Located):
 
     declared_patients: int = Field(ge=1)
     population: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")
+
+
+class Dataset(Located, Held):
+    """A data set that lies at one path.
+
+    Attributes:
+        kind: which source reads it.
+    """
+
+    kind: str
 
 
 class TextFormat(Part):

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from client.data import tabular
-from client.data.config import ArrayDataset, DatasetConfig, DicomDataset
-from client.data.config_base import TextFormat
+from client.data.config import ArrayDataset, DatasetConfig, DicomDataset, members
+from client.data.config_base import Dataset, TextFormat
 from client.data.dicom.opening import opened
 from client.data.dicom.quiet import quiet
 from client.data.dicom.unusable import Unusable
@@ -49,6 +49,10 @@ class Collector:
 
     def of(self, dataset: DatasetConfig) -> Iterator[Identifier]:
         """Yield the identifiers of a data set."""
+        for each in members("", dataset).values():
+            yield from self._of(each)
+
+    def _of(self, dataset: Dataset) -> Iterator[Identifier]:
         if isinstance(dataset, DicomDataset):
             yield from self._headers(dataset.path)
         elif isinstance(dataset, ArrayDataset):

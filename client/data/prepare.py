@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from client.data.cohort import Cohort, assemble
-from client.data.config import DatasetConfig
+from client.data.config import DatasetConfig, members
 from client.data.dicom import decoders
 from client.data.index.archive import Archive, Indexed, archive
 from client.data.index.schema import program
@@ -22,7 +22,7 @@ from client.data.store.key import cache_key
 from client.data.subgroups.reading import read_groups
 from client.site import Site
 from common import plugins
-from common.data_spec import DataSpec
+from common.data_spec import DataSpec, FusedSpec, Spec
 from common.errors import DataError, MachineError
 from common.subgroups import Subgroup
 
@@ -102,8 +102,10 @@ def _key(
     subgroups: Sequence[Subgroup],
 ) -> str:
     description = _description(dataset, spec, classes, subgroups)
-    if found is None:
-        return cache_key(secret, description, sources(dataset))
+    if found is None or dataset.kind == "fused":
+        images = any(each.kind == "dicom" for each in members("", dataset).values())
+        made_by = program(*PROGRAMS) + decoders.installed() if images else ""
+        return cache_key(secret, description, sources(dataset), made_by)
     beside = [path for path in sources(dataset) if path != dataset.path]
     made_by = program(*PROGRAMS) + decoders.installed()
     return cache_key(secret, description, beside, found.fingerprint() + made_by)
@@ -111,6 +113,8 @@ def _key(
 
 def sources(dataset: DatasetConfig) -> list[Path]:
     """Return the files and folders that a data set reads."""
+    if dataset.kind == "fused":
+        return [path for part in dataset.parts.values() for path in sources(part)]
     found = [dataset.path]
     if dataset.kind in ("dicom", "signals"):
         found.append(dataset.labels)
@@ -118,7 +122,7 @@ def sources(dataset: DatasetConfig) -> list[Path]:
         found.append(dataset.masks)
     if dataset.kind == "records":
         found.append(dataset.outcomes)
-    if dataset.kind in ("table", "series", "records"):
+    if dataset.kind in ("table", "series", "records", "episodes"):
         found += [join.path for join in dataset.join]
     return found
 
@@ -133,11 +137,15 @@ def _description(
         "spec": spec.model_dump(mode="json"),
         "dataset": dataset.model_dump(mode="json"),
         "classes": list(classes) if classes is not None else None,
-        "steps": [step.version for step in spec.steps],
+        "steps": [step.version for part in _parts(spec) for step in part.steps],
     }
     if subgroups:
         content["subgroups"] = [subgroup.model_dump(mode="json") for subgroup in subgroups]
     return json.dumps(content, sort_keys=True)
+
+
+def _parts(spec: DataSpec) -> list[Spec]:
+    return list(spec.parts.values()) if isinstance(spec, FusedSpec) else [spec]
 
 
 def _build(

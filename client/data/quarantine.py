@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.files import make_private
+
 MAX_DETAILS = 100_000
 
 
@@ -42,7 +44,7 @@ class Quarantine:
         Raises:
             OSError: the folder cannot be made or written.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["name", "reason"])

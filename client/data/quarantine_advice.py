@@ -21,6 +21,7 @@ _IMAGES = {
     "the images.",
     "series without a mask": "Add a mask of this series if the study should use it.",
     "label row": "Fill in the row of the table of labels, or remove it.",
+    "patient with images in several": "Keep the images on which the points were marked, or study masks, which say it.",
     "point outside the images": "Compare the point with the images: it must be in mm, in the patient's coordinates.",
     "not DICOM": f"Another kind of file lies among the images. {_NOTHING}",
     "not NIfTI": f"Another kind of file lies among the masks. {_NOTHING}",
@@ -40,7 +41,8 @@ _IMAGES = {
     "values that are no numbers": f"Pixels are infinite or undefined. {_EXPORT}",
     "compressed size differs": f"Pixels and header do not belong together. {_EXPORT}",
     "decoded size differs": f"Pixels and header do not belong together. {_EXPORT}",
-    "cannot be decoded": "No decoder for this compression is installed: `consilium site doctor` names the one to add.",
+    "cannot be decoded": "No decoder for this compression is installed (`consilium site doctor` names the one "
+    "to add), or the file is damaged.",
     "needs DCMTK": "Install DCMTK's tools (apt install dcmtk), or export the files without compression.",
     "mask": _MASK,
     "contours": _MASK,

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
+from client.data.dicom.quiet import quiet
+
 SCHEME = "99CONSILIUM"
 """Coding scheme of structures, which have the names that their study gives them."""
 
@@ -70,21 +72,22 @@ def write_seg(
     from highdicom.seg import Segmentation
 
     own = identity or Identity()
-    made = Segmentation(
-        list(images),
-        masks,
-        "BINARY",
-        [_segment(number, name, author) for number, name in enumerate(structures, start=1)],
-        series_instance_uid=own.series,
-        series_number=900,
-        sop_instance_uid=own.instance,
-        instance_number=1,
-        manufacturer="Consilium",
-        manufacturer_model_name=author.name,
-        software_versions=author.version,
-        device_serial_number="0",
-        content_label="STRUCTURES",
-    )
+    with quiet():  # warnings about names of patients quote them
+        made = Segmentation(
+            list(images),
+            masks,
+            "BINARY",
+            [_segment(number, name, author) for number, name in enumerate(structures, start=1)],
+            series_instance_uid=own.series,
+            series_number=900,
+            sop_instance_uid=own.instance,
+            instance_number=1,
+            manufacturer="Consilium",
+            manufacturer_model_name=author.name,
+            software_versions=author.version,
+            device_serial_number="0",
+            content_label="STRUCTURES",
+        )
     _stamp(made, own)
     made.save_as(path)
 

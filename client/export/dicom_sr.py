@@ -47,11 +47,16 @@ def write_sr(
         is_final=False,
         is_verified=False,
     )
+    _stamp(made, own)
+    made.SeriesDescription = author.name[:64]
+    made.save_as(path)
+
+
+def _stamp(made: Dataset, own: Identity) -> None:
+    """Put in the times that highdicom makes up."""
     day, time = own.moment.strftime("%Y%m%d"), own.moment.strftime("%H%M%S")
     made.ContentDate = made.InstanceCreationDate = made.SeriesDate = day
     made.ContentTime = made.InstanceCreationTime = made.SeriesTime = time
-    made.SeriesDescription = author.name[:64]
-    made.save_as(path)
 
 
 def _once(images: Sequence[Dataset]) -> list[Dataset]:

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 from common.errors import MachineError
-from common.files import write_atomically
+from common.files import make_private, write_atomically
 
 SECRET_BYTES = 32
 _MOST_DAYS = 3650
@@ -58,7 +58,7 @@ def pseudonyms_of(secret_file: Path) -> Pseudonyms:
     try:
         secret = secret_file.read_bytes()
     except FileNotFoundError:
-        secret_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(secret_file.parent)
         secret = secrets.token_bytes(SECRET_BYTES)
         write_atomically(secret_file, secret, durable=True)
     except OSError as error:

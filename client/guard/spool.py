@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from client.guard.egress import Parcel
-from common.files import write_atomically
+from common.files import make_private, write_atomically
 from common.npy import ONE_AT_A_TIME
 
 
@@ -25,7 +25,7 @@ class Spool:
 
     def save(self, key: str, parcel: Parcel) -> None:
         """Write a reply and drop the one before it."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.folder)
         content = io.BytesIO()
         parts: dict[str, Any] = {"weights": parcel.weights, "tally": parcel.tally}
         np.savez(content, **{name: part for name, part in parts.items() if part is not None})

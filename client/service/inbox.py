@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.bundle import Bundle
 from common.errors import ConsiliumError
-from common.files import write_atomically
+from common.files import make_private, write_atomically
 from common.study import Study
 from common.study_file import dump_study, load_study
 
@@ -60,7 +60,7 @@ class Inbox:
         place = self._folder / bundle.sha256
         if (place / _ARRIVAL).exists() or len(self._names()) >= MOST:
             return False
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._folder)
         place.mkdir(exist_ok=True, mode=0o700)
         write_atomically(place / _STUDY, dump_study(bundle.study), durable=True)
         arrival = {"connection": connection, "first_seen": time.time()}

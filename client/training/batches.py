@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,6 +16,7 @@ from common.privacy.engine import UnitBatch
 from common.privacy.noise import SecureRandom
 
 Index = npt.NDArray[np.int64]
+Prepare = Callable[[torch.Tensor, torch.Tensor, SecureRandom], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class UnitSampler:
         augmentations: the study's, applied to every drawn sample and, where it is a mask, its target.
         views: augmented copies of every drawn sample; a unit's gradient is the mean over all of them.
         random: the stream that draws units, samples and augmentations.
+        prepare: what the task does to samples at random (`common.tasks.hooks`); none: nothing.
     """
 
     samples: Samples
@@ -76,13 +78,19 @@ class UnitSampler:
     augmentations: tuple[Augmentation, ...]
     random: SecureRandom
     views: int = 1
+    prepare: Prepare | None = None
 
     def draw(self) -> Iterator[UnitBatch]:
         """Yield the pieces of one step; none when nobody was drawn."""
         drawn = np.flatnonzero(self.random.poisson_mask(self.samples.units, self.rate))
         rows = [self._rows(int(unit)) for unit in drawn]
+        own = None if self.prepare is None else self._own_stream()
         for piece in _pieces(rows, max(1, self.physical_batch // self.views)):
-            yield self._batch(piece)
+            yield self._batch(piece, own)
+
+    def _own_stream(self) -> SecureRandom:
+        """Return a stream of the step's own for the task, so that how the step is cut changes nothing."""
+        return SecureRandom.fixed(int(self.random.integers(2**63, 1)[0]), "prepare")
 
     def _rows(self, unit: int) -> Index:
         first, last = self.samples.offsets[unit], self.samples.offsets[unit + 1]
@@ -92,7 +100,7 @@ class UnitSampler:
         chosen = self.random.choice_without_replacement(count, self.per_unit)
         return np.asarray(first + np.sort(chosen), dtype=np.int64)
 
-    def _batch(self, rows: list[Index]) -> UnitBatch:
+    def _batch(self, rows: list[Index], own: SecureRandom | None) -> UnitBatch:
         index = torch.from_numpy(np.repeat(np.concatenate(rows), self.views))
         drawn = [len(r) * self.views for r in rows]
         unit = torch.from_numpy(np.repeat(np.arange(len(rows)), drawn))
@@ -101,6 +109,8 @@ class UnitSampler:
         inputs, targets = augment(
             self.samples.inputs[index], self.samples.targets[index], self.augmentations, self.random
         )
+        if self.prepare is not None and own is not None:
+            inputs, targets = self.prepare(inputs, targets, own)
         return UnitBatch(inputs, targets, unit, len(rows))
 
 

@@ -10,8 +10,9 @@ import torch
 
 from client.data.cohort import Cohort
 from client.training.workspace import Workspace
-from common.memory_format import channels_last, laid_out
+from common.memory_format import channels_last
 from common.tasks.base import Tally, Task
+from common.tasks.hooks import outputs_of
 from common.tasks.subgroups import Groups, Subgrouped
 from common.weights import Vector
 
@@ -149,7 +150,9 @@ def _forward(
         samples = np.arange(start, min(start + size, len(held_out.rows)))
         inputs = held_out.inputs(samples)
         with torch.inference_mode():
-            outputs = network(laid_out(inputs.to(space.device))).float().cpu()
+            targets = torch.from_numpy(held_out.targets[samples])
+            seen = inputs.to(space.device)
+            outputs = outputs_of(space.task, network, seen, targets).float().cpu()
         yield samples, inputs, outputs
 
 

@@ -17,6 +17,7 @@ from client.training.workspace import Progress, Workspace
 from common.memory_format import channels_last, laid_out
 from common.privacy.noise import SecureRandom
 from common.study import Training
+from common.tasks.hooks import prepared
 from common.weights import Vector
 
 
@@ -54,6 +55,7 @@ def train_plain(
         inputs, targets = augment(
             samples.inputs[index], samples.targets[index], training.augment, random
         )
+        inputs, targets = prepared(space.task, inputs, targets, random)
         for parameter in optimizer.parameters:
             parameter.grad = None
         loss = space.task.loss(network(laid_out(inputs)), targets).mean()

@@ -15,6 +15,7 @@ from common.privacy.engines import make_engine
 from common.privacy.noise import SecureRandom
 from common.privacy.plan import SitePlan
 from common.privacy.step import private_gradient
+from common.tasks.hooks import copies, example
 from common.weights import Vector
 
 
@@ -81,7 +82,7 @@ def train_private(
     privacy, training = space.study.privacy, space.study.training
     engine = make_engine(privacy.engine, space.fresh_network(weights), training.precision)
     engine.module.train()
-    footprint = engine.footprint(samples.inputs[0])
+    footprint = engine.footprint(example(space.task, samples.inputs, samples.targets))
     sampler = UnitSampler(
         samples,
         plan.sampling_rate,
@@ -89,7 +90,8 @@ def train_private(
         samples_in_a_piece(training.physical_batch, footprint, space.device),
         training.augment,
         sampling,
-        training.views,
+        training.views * copies(space.task),
+        getattr(space.task, "prepare", None),
     )
     rate = learning_rate(space.study, round_)
     optimizer = LocalOptimizer(engine.module, training, space.algorithm, rate)

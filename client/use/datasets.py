@@ -13,6 +13,8 @@ from client.site import Site
 from common.data_spec import DataSpec
 from common.errors import DataError, StudyError
 
+ALONE = "Export the network (consilium export) and give it vectors laid out as docs/tasks/fusion.md says."
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -46,6 +48,10 @@ def describe(path: Path, spec: DataSpec, site: Site | None, beside: Beside) -> D
     """
     if not path.exists():
         raise DataError("There is no such file or folder.", where=str(path))
+    if spec.kind == "fused":
+        raise StudyError(
+            "Fused data lie in several places, and predict takes one.", where="INPUT", fix=ALONE
+        )
     changes = _changes(path, spec, beside)
     if site is not None:
         return site.dataset(spec).model_copy(update=changes)

@@ -62,7 +62,7 @@ def mask_of(found: Slice, told: Sequence[Share], spec: ImageSpec) -> NDArray[np.
         rows = _spread(found.shape[0], float(row), down, size[0])
         columns = _spread(found.shape[1], float(column), across, size[1])
         total += np.float32(share.part.weight) * (rows @ share.maps @ columns.T)
-    return total.argmax(0).astype(np.uint8)
+    return np.asarray(total.argmax(0), np.uint8)
 
 
 def _as_stored(maps: Maps, turn: Turn) -> Maps:
@@ -81,4 +81,4 @@ def _spread(length: int, centre: float, step: float, size: int) -> Maps:
     inside = (place >= -0.5) & (place <= size - 0.5)
     near = np.clip(place, 0, size - 1)
     weights = np.maximum(0.0, 1.0 - np.abs(near[:, None] - np.arange(size)[None, :]))
-    return (weights * inside[:, None]).astype(np.float32)
+    return np.asarray(weights * inside[:, None], np.float32)

@@ -15,9 +15,11 @@ from client.site import Site
 from client.use.answers import Columns, answers
 from client.use.datasets import Beside, describe
 from client.use.forward import by_case, most, outputs_of, pools
+from client.use.in_patient import in_patient
 from client.use.inputs import reader_of
 from client.use.naming import Naming
 from client.use.writing import make_folder, write_left_out, write_masks, write_table
+from common.data_spec import ImageSpec
 from common.errors import DataError
 from common.trained import Trained
 
@@ -119,6 +121,9 @@ def _answer(order: Order, dataset: DatasetConfig, naming: Naming) -> Outcome:
             problems = _reports(order, cases, found, told)
     else:
         told = answers(trained.study, trained.task, outputs)
+        spec = trained.study.data
+        if isinstance(spec, ImageSpec) and spec.target_kind == "points":
+            told = in_patient(told, cases.cuts, spec)
         about = {"case": [names[number] for number in cases.case]}
         about |= {name: list(values) for name, values in cases.about.items()}
     write_table(order.out / TABLE, about | told)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client.data.dicom.unusable import Unusable
+from client.data.dicom.quiet import quiet
 from client.export.dicom_seg import Author, write_seg
 from client.export.dicom_sr import write_sr
 from client.export.nifti import write_nifti
@@ -39,16 +39,25 @@ def write_reports(
     """
     problems, author = [], author_of(trained)
     for row, number in enumerate(found):
-        cuts = [cases.cuts[sample] for sample in np.flatnonzero(cases.case == number)]
+        cuts = [cases.cuts[sample] for sample in np.flatnonzero(cases.case == number).tolist()]
         answer = {name: values[row] for name, values in columns.items()}
         figures = {n: v for n, v in answer.items() if isinstance(v, float)}
         words = {n: v for n, v in answer.items() if isinstance(v, str)}
         try:
-            headers = headers_of(slices_of(cuts))
-            write_sr(folder / f"case-{number + 1:04d}.sr.dcm", headers, figures, words, author)
-        except (OSError, Unusable, AttributeError, TypeError, ValueError):
+            file = folder / f"case-{number + 1:04d}.sr.dcm"
+            with quiet():  # highdicom's warnings quote names
+                write_sr(file, headers_of(slices_of(cuts)), figures, words, author)
+            _private(file)
+        except Exception:  # pydicom and highdicom raise many kinds on headers that lack something
             problems.append(f"Of case {number + 1}, the images' headers do not allow a report.")
     return problems
+
+
+def _private(*files: Path) -> None:
+    """Leave files to their owner: they name patients."""
+    for file in files:
+        if file.exists():
+            file.chmod(0o600)
 
 
 def write_drawn(
@@ -59,14 +68,16 @@ def write_drawn(
         return [f"{stem}: masks of files with several frames are not written."]
     problems = []
     try:
-        headers = headers_of(drawn.slices)
-        if drawn.masks.any():
-            write_seg(folder / f"{stem}.seg.dcm", headers, drawn.masks, structures, author)
-        else:
-            problems.append(f"{stem}: nothing is drawn, so there is no DICOM segmentation.")
-        write_nifti(folder / f"{stem}.nii.gz", headers, drawn.masks)
+        with quiet():
+            headers = headers_of(drawn.slices)
+            if drawn.masks.any():
+                write_seg(folder / f"{stem}.seg.dcm", headers, drawn.masks, structures, author)
+            else:
+                problems.append(f"{stem}: nothing is drawn, so there is no DICOM segmentation.")
+            write_nifti(folder / f"{stem}.nii.gz", headers, drawn.masks)
     except DataError as error:
         problems.append(f"{stem}: no NIfTI file: {error.what}")
-    except (OSError, Unusable, AttributeError, TypeError, ValueError):
+    except Exception:  # as above
         problems.append(f"{stem}: the images' headers do not allow a segmentation.")
+    _private(folder / f"{stem}.seg.dcm", folder / f"{stem}.nii.gz")
     return problems

@@ -12,8 +12,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.data_spec.base import Scalar
+from common.data_spec.base import Scalar, Spec
+from common.data_spec.episodes import EpisodeSpec
 from common.data_spec.follow_up import FollowUp
+from common.data_spec.fused import FusedSpec, OrdinarySpec
 from common.data_spec.images import ArraySpec, ImageSpec
 from common.data_spec.quantities import Quantity
 from common.data_spec.records import RecordSpec, Variable
@@ -26,19 +28,23 @@ __all__ = [
     "ArraySpec",
     "ClassedSpec",
     "DataSpec",
+    "EpisodeSpec",
     "Feature",
     "FollowUp",
+    "FusedSpec",
     "ImageSpec",
+    "OrdinarySpec",
     "Quantity",
     "RecordSpec",
     "Scalar",
     "SeriesSpec",
     "SignalSpec",
+    "Spec",
     "TableSpec",
     "Variable",
 ]
 
 DataSpec = Annotated[
-    ImageSpec | ArraySpec | TableSpec | SeriesSpec | SignalSpec | RecordSpec,
+    ImageSpec | ArraySpec | TableSpec | SeriesSpec | SignalSpec | RecordSpec | EpisodeSpec | FusedSpec,
     Field(discriminator="kind"),
 ]

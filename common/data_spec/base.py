@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from common.data_spec.reports import check_vocabulary
 from common.data_spec.steps import Shape, Step, require_followed, shape_after
 from common.later import LATER
 
@@ -18,9 +19,13 @@ TARGETS = {
     "hazard": "a time and whether the event came then",
     "mask": "a mask of structures",
     "points": "points with a size",
+    "text": "a report in words of a public vocabulary",
+    "decisions": "decisions and what came of them",
     "none": "no targets",
 }
 """Kinds of targets, in words."""
+MAX_POINTS = 8
+"""Rows of an image's points where the study does not say."""
 
 
 class Spec(BaseModel):
@@ -72,15 +77,21 @@ class SizedSpec(Spec):
     Attributes:
         image_size: in pixels: one number for a square, or [rows, columns].
         labels: what is known of an image: its class; findings, each present, absent or unknown (1, 0, -1); a mask of
-            the structures, on the image's own grid; points with a size; or nothing.
-        structures: names of what the masks or points show, in the order of their numbers 1, 2, …
+            the structures, on the image's own grid; points with a size; a report; or nothing.
+        structures: names of what the masks or points show, in the order of their numbers 1, 2, …; points show one.
+        vocabulary: the words that a report may have, in lower case.
+        report_words: the most words that a report may have.
+        max_points: rows of an image's points; of more than so many the largest are kept. None: 8.
     """
 
     image_size: tuple[int, int]
-    labels: Literal["class", "classes", "mask", "points", "none"] = Field(
+    labels: Literal["class", "classes", "mask", "points", "text", "none"] = Field(
         default="class", json_schema_extra=LATER
     )
     structures: tuple[str, ...] = Field(default=(), max_length=255, json_schema_extra=LATER)
+    vocabulary: tuple[str, ...] = Field(default=(), max_length=255, json_schema_extra=LATER)
+    report_words: int = Field(default=12, ge=1, le=64, json_schema_extra=LATER)
+    max_points: int | None = Field(default=None, ge=1, le=256, json_schema_extra=LATER)
 
     @model_validator(mode="after")
     def _named_structures(self) -> SizedSpec:
@@ -89,6 +100,23 @@ class SizedSpec(Spec):
             raise ValueError("labels = 'mask' or 'points' and structures belong together")
         if len(set(self.structures)) != len(self.structures):
             raise ValueError("a structure is listed twice")
+        if self.labels == "points" and len(self.structures) > 1:
+            raise ValueError("points are of one structure")
+        if self.labels != "points" and self.max_points is not None:
+            raise ValueError("max_points belongs to labels = 'points'")
+        return self
+
+    @property
+    def point_rows(self) -> int:
+        """Rows of an image's points."""
+        return self.max_points or MAX_POINTS
+
+    @model_validator(mode="after")
+    def _known_words(self) -> SizedSpec:
+        """Refuse reports without words, and words that nobody asks for."""
+        if (self.labels == "text") != bool(self.vocabulary):
+            raise ValueError("labels = 'text' and vocabulary belong together")
+        check_vocabulary(self.vocabulary)
         return self
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common import plugins
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from common.data_spec import Spec
     from common.study import Study
 
 
@@ -31,9 +32,18 @@ def build_model(study: Study, outputs: int) -> nn.Module:
     options = plugins.parse_options(family.Options, study.model.options, where="[model]")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(study.study.seed)
-        network: nn.Module = family.build(options, tuple(study.data.model_shape), outputs)
+        network = _built(family, options, study.data, outputs)
         if study.transfer is not None:
             from common.transfer.start import start
 
             start(network, study.transfer)
+    return network
+
+
+def _built(family: Any, options: Any, data: Spec, outputs: int) -> nn.Module:
+    """Ask the family; one that needs to know more of the data than their shape has `build_for`."""
+    if hasattr(family, "build_for"):
+        network: nn.Module = family.build_for(options, data, outputs)
+    else:
+        network = family.build(options, tuple(data.model_shape), outputs)
     return network

@@ -21,7 +21,9 @@ class ModelFamily(Protocol):
     """Builds one kind of network.
 
     Networks map `[batch, *shape]` to `[batch, outputs]`. They hold no BatchNorm (it mixes patients) and draw no
-    random numbers in their forward pass (dropout would make a simulation depend on its threads).
+    random numbers in their forward pass (dropout would make a simulation depend on its threads). A family that needs to
+    know more of the data than their shape has `build_for(options, data, outputs)` in the place of `build`, with the
+    study's `[data]`.
     """
 
     Options: type[ModelOptions]

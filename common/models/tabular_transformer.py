@@ -1,5 +1,6 @@
-"""A Transformer over the columns of a table: Gorishniy et al. (2021, "Revisiting deep learning models for tabular data").
+"""A Transformer over the columns of a table.
 
+Gorishniy, Rubachev, Khrulkov and Babenko (2021, "Revisiting deep learning models for tabular data", FT-Transformer).
 Every input becomes a token of its own, the tokens attend to each other, and one token that stands for the whole row is
 read out. Attention lets a finding count differently beside another, without anybody naming the pair.
 """
@@ -44,7 +45,7 @@ class TabularTransformer(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return `[B, outputs]` for rows `[B, F]`."""
         values = F.pad(rows, (0, 1), value=1.0).unsqueeze(2)
-        tokens = self.tokens(values).view(len(rows), -1, self.width)
+        tokens = self.tokens(values).view(rows.shape[0], -1, self.width)
         outputs: torch.Tensor = self.head(self.encoder(tokens)[:, -1])
         return outputs
 

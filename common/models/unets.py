@@ -5,6 +5,9 @@ MONAI builds them; here they are given norms that keep every sample to itself (n
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 from pydantic import Field, model_validator
 from torch import nn
 
@@ -120,7 +123,8 @@ class BasicUNet:
         dimensions = _dimensions("basic-unet", shape, halvings=4)
         norm = ("group", {"num_groups": options.groups})
         act = ("leakyrelu", {"negative_slope": 0.1, "inplace": False})  # Opacus' hooks need copies
-        return Network(dimensions, shape[0], outputs, options.features, act=act, norm=norm)
+        with contextlib.redirect_stdout(io.StringIO()):  # MONAI prints the features of every one
+            return Network(dimensions, shape[0], outputs, options.features, act=act, norm=norm)
 
 
 def _dimensions(family: str, shape: tuple[int, ...], halvings: int) -> int:

@@ -17,7 +17,9 @@ Floats = npt.NDArray[np.float64]
 TallyLayout = Mapping[str, tuple[int, ...]]
 Metrics = dict[str, float]
 
-LOWER_IS_BETTER = frozenset({"loss", "rmse", "mae", "hausdorff_95_mm", "brier", "ece"})
+LOWER_IS_BETTER = frozenset(
+    {"loss", "rmse", "mae", "hausdorff95_mm", "hausdorff95_px", "brier", "ece"}
+)
 """Figures of errors; of all others more is better."""
 
 SITE_FIGURES = frozenset({"auc", "accuracy", "concordance", "dice", "rmse", "mae", "baseline_rmse"})

@@ -77,9 +77,10 @@ def roc_plot(run: Run) -> Plot | None:
 
 
 def shown(metrics: RunMetrics, curves: dict[str, Curve] | None) -> dict[str, Curve]:
-    """Of two classes only the second, the positive one: the first mirrors it."""
+    """Of two classes only the second, which the first mirrors; of findings, which have no confusion, all."""
     found = curves or {}
-    if len(found) == 2 and len(metrics.classes) == 2 and metrics.classes[1] in found:
+    exclusive = bool(metrics.curves.confusion)
+    if exclusive and len(found) == 2 and len(metrics.classes) == 2 and metrics.classes[1] in found:
         return {metrics.classes[1]: found[metrics.classes[1]]}
     return found
 

@@ -58,14 +58,14 @@ class Archive:
     Attributes:
         name: of the data set.
         kind: of source that reads it.
-        path: of its file or folder, relative to the site's folder, as `labels` is.
+        path: of its file or folder, relative to the site's folder, as `labels` is; empty: its parts say it.
         declared_patients: the public number of patients that the site states.
         labels: of DICOM data sets and signals.
         extra: further keys of the table.
     """
 
     name: str
-    kind: Literal["dicom", "table", "series", "signals", "records"]
+    kind: Literal["dicom", "table", "series", "signals", "records", "episodes", "fused"]
     path: str
     declared_patients: int
     labels: str | None = None

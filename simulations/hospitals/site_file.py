@@ -37,7 +37,9 @@ def write_site_file(folder: Path, name: str, archives: Sequence[Archive]) -> Pat
 
 
 def _table(archive: Archive) -> dict[str, Any]:
-    table: dict[str, Any] = {"kind": archive.kind, "path": archive.path}
+    table: dict[str, Any] = {"kind": archive.kind}
+    if archive.path:
+        table["path"] = archive.path
     if archive.labels:
         table["labels"] = archive.labels
     return {**table, "declared_patients": archive.declared_patients, **dict(archive.extra)}

@@ -15,6 +15,7 @@ from simulations.bundled import bundled_names, recipe_for, study_path
 from simulations.hospitals import create
 
 EXPECTED = (
+    "chest-reports",
     "ecg-rhythm",
     "glucose",
     "heart",
@@ -22,6 +23,7 @@ EXPECTED = (
     "lung-nodule",
     "lung-segmentation",
     "nodule-segmentation",
+    "nodule-synthesis",
 )
 SHORT = ("federation.rounds=2", "training.local_steps=2", "evaluation.compare_non_private=false")
 LOOSE = ("privacy.noise_multiplier=4.0", "privacy.sampling_rate=1/8")

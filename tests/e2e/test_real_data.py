@@ -130,7 +130,8 @@ def silent(site: Path, *places: Path) -> None:
     """Look for the site's identifiers in everything but its data, its index and its private lists."""
     ended = run_fresh("audit", "identifiers", site, *places, "--json", cwd=site)
     told = json.loads(ended.text)
-    assert (ended.code, told["verdict"], told["unread"]) == (0, "sound", []), ended.text
+    verdict = "sound" if told["identifiers"] else "nothing to look for"  # tables may name nobody
+    assert (ended.code, told["verdict"], told["unread"]) == (0, verdict, []), ended.text
     assert told["files"] > 5
 
 
@@ -188,7 +189,7 @@ def test_each_folder_of_images_is_a_hospital(shared: Path, tmp_path: Path) -> No
     for name, (_, _, reasons) in FOLDERS.items():
         site = tmp_path / "sites" / name
         code, findings = doctor(site, study)
-        assert code == 5  # a hospital of one class alone has nothing to tell apart, and is told so
+        assert code == 0  # a hospital of one class alone is told so; others have the rest
         assert any("one class" in each["text"] for each in findings)
         if reasons:
             needs = {each for each in left_out(site) if each.startswith("needs DCMTK")}
@@ -266,7 +267,7 @@ def test_a_table_with_impossible_values(tmp_path: Path) -> None:
     code, findings = doctor(site, study)
     assert code == 0
     said = [each["text"] for each in findings]
-    assert "'weight': 29 values are impossible and count as missing." in said
+    assert any("'weight': 29 values are impossible and count as missing" in text for text in said)
     assert "'weight': 15 values are no numbers and count as missing." in said
     assert left_out(site) == {"no target value": 30}
     words = ("--hospitals", "sites", "--run", "runs/visits", "--quiet")

@@ -16,7 +16,7 @@ from common.errors import DataError, StudyError
 UNKNOWN = -1.0
 WORDS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": UNKNOWN, "-1.0": UNKNOWN}
 
-Findings = Mapping[str, NDArray[np.float32]]
+Findings = Mapping[str, NDArray[Any]]
 """Of every patient, [L]."""
 
 

@@ -20,6 +20,9 @@ from common.data_spec import ImageSpec
 NO_CENTRE = "patient without the structure in the masks"
 NO_MASK = "patient without a mask"
 NO_MASK_HERE = "series without a mask"
+WHICH = (
+    "patient with images in several frames of reference: the points do not say which they belong to"
+)
 
 
 class Selection:
@@ -63,6 +66,9 @@ class Selection:
                 yield cut
 
     def _of(self, patient: str, slices: list[Slice], log: QuarantineLog) -> list[Cut]:
+        if self._spec.labels == "points" and len({s.frame_of_reference for s in slices}) > 1:
+            log.add(slices[0].file.name, WHICH)
+            return []
         if not self._marks.needed:
             return cuts(slices, self._points.get(patient, ()), self._spec, log)
         frames: dict[str, list[Slice]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from client.data.config import DicomDataset
 from client.data.dicom.findings import Findings, read_findings
 from client.data.dicom.labels import Labels, read_labels
 from client.data.dicom.marks import read_marks
-from client.data.dicom.parallel import Recipe, read_samples
+from client.data.dicom.parallel import Made, Recipe, read_samples
+from client.data.dicom.reports import read_reports
 from client.data.dicom.selection import Selection
+from client.data.dicom.spots import read_spots
+from client.data.dicom.spotted import Spotter
 from client.data.index.archive import Archive, archive
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
@@ -40,20 +44,32 @@ class DicomSource:
             dataset, _classes(spec, classes), points=spec.centre == "point", log=log
         )
         findings = read_findings(dataset, classes) if spec.labels == "classes" else None
+        if spec.labels == "text":
+            findings = read_reports(dataset, spec, log)
+            labels = replace(
+                labels, number={p: n for p, n in labels.number.items() if p in findings}
+            )
+        spotter = None
+        if spec.labels == "points":
+            spots = read_spots(dataset, log)
+            labels = replace(labels, number={p: n for p, n in labels.number.items() if p in spots})
+            spotter = Spotter(spec, spots)
         with self._held(dataset, spec) as held:
             held.refuse(log, besides=[dataset.labels])
             patients = _labelled(held, labels, dataset, log)
             marks = read_marks(dataset, spec, patients, log)
             selection = Selection(held, spec, patients, labels.points, marks)
-            made = read_samples(selection.cuts(log), Recipe(spec, marks.structures), log)
+            chosen = selection.cuts(log)
+            chosen = chosen if spotter is None else spotter.noted(chosen)
+            made = read_samples(chosen, Recipe(spec, marks.structures), log)
         names = [patients[selection.owners[number]] for number in made.kept]
         return RawSamples(
             inputs=made.inputs,
-            targets=_targets(labels, findings, names) if made.masks is None else made.masks,
+            targets=_targets(labels, findings, spotter, names, made),
             patients=names,
             splits=labels.splits,
             quarantine=log.result(),
-            notes=_notes(labels, patients, selection),
+            notes=_notes(labels, patients, selection, spotter),
         )
 
     def _held(self, dataset: DicomDataset, spec: ImageSpec) -> AbstractContextManager[Archive]:
@@ -66,16 +82,10 @@ def _classes(spec: ImageSpec, classes: Sequence[str] | None) -> Sequence[str] | 
     """Return the classes that the table of labels must have; none where it has no classes.
 
     Raises:
-        StudyError: the study wants something that the table of labels does not say.
+        StudyError: the study wants classes, and its task has none.
     """
     if spec.labels == "class" and classes is None:
         raise StudyError("Images need a task with classes.", where="[task]")
-    if spec.labels == "points":
-        raise StudyError(
-            f"DICOM images have no labels = '{spec.labels}'.",
-            where="[data] labels",
-            fix="Use 'class', 'classes', 'mask' or 'none'.",
-        )
     return classes if spec.labels == "class" else None
 
 
@@ -101,15 +111,31 @@ def _labelled(
     return found
 
 
-def _targets(labels: Labels, findings: Findings | None, patients: Sequence[str]) -> NDArray[Any]:
+def _targets(
+    labels: Labels,
+    findings: Findings | None,
+    spotter: Spotter | None,
+    patients: Sequence[str],
+    made: Made,
+) -> NDArray[Any]:
+    if made.masks is not None:
+        return made.masks
+    if spotter is not None and len(made.kept):
+        return spotter.targets(made.kept)
     if findings is not None:
         return np.stack([findings[name] for name in patients])
     return np.array([labels.number[name] for name in patients], dtype=np.int64)
 
 
-def _notes(labels: Labels, patients: Sequence[str], selection: Selection) -> tuple[str, ...]:
+def _notes(
+    labels: Labels, patients: Sequence[str], selection: Selection, spotter: Spotter | None
+) -> tuple[str, ...]:
     absent = len(labels.number) - len(patients)
     notes = [f"{absent} labelled patients have no usable images."] if absent else []
     for risk, count in sorted(selection.burnt_in.items(), key=lambda item: item[0].value):
         notes.append(f"{count} images used: {risk.value}.")
+    if spotter is not None and spotter.crowded:
+        notes.append(
+            f"{spotter.crowded} images have more points than max_points: the largest are kept."
+        )
     return tuple(notes)

@@ -7,6 +7,9 @@ from client.data.dicom.orientation import plane_of
 from client.data.dicom.slices import Slice
 from common.data_spec import ImageSpec
 
+PLACED = ("mask", "points")
+"""Targets that lie somewhere in the body."""
+
 
 def lack_of(found: Slice, spec: ImageSpec) -> str:
     """Return the reason why a slice does not suit the study; "" if it does."""
@@ -24,10 +27,10 @@ def lack_of(found: Slice, spec: ImageSpec) -> str:
 
 
 def _needs_place(spec: ImageSpec) -> bool:
-    asked = spec.centre != "image" or spec.plane != "any" or spec.labels == "mask"
+    asked = spec.centre != "image" or spec.plane != "any" or spec.labels in PLACED
     return asked or spec.slice_spacing_mm is not None
 
 
 def _lacks_spacing(found: Slice, spec: ImageSpec) -> bool:
-    wanted = spec.centre != "image" or spec.labels == "mask"
+    wanted = spec.centre != "image" or spec.labels in PLACED
     return wanted and found.spacing_mm is None

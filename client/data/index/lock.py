@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from common.files import make_private
+
 
 @contextmanager
 def locked(path: Path | None) -> Iterator[bool]:
@@ -29,7 +31,7 @@ def locked(path: Path | None) -> Iterator[bool]:
 def _opened(path: Path) -> int | None:
     lock = path.with_name(f"{path.name}.lock")
     try:
-        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(lock.parent)
         return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None

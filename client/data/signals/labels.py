@@ -30,6 +30,10 @@ class Part:
     number: int
 
 
+WHOLE = Part(0.0, np.inf, 0)
+"""A recording that is in no class, from its start to its end."""
+
+
 @dataclass(frozen=True)
 class Labels:
     """What the labels say.
@@ -47,8 +51,10 @@ class Labels:
     splits: Mapping[str, str] | None = field(repr=False)
 
 
-def read_labels(dataset: SignalDataset, classes: Sequence[str], log: QuarantineLog) -> Labels:
-    """Read and check the table of labels.
+def read_labels(
+    dataset: SignalDataset, classes: Sequence[str] | None, log: QuarantineLog
+) -> Labels:
+    """Read and check the table of labels; without classes it says only whose each recording is.
 
     Raises:
         DataError: file, column, label or split is wrong; no patient is named.
@@ -59,13 +65,16 @@ def read_labels(dataset: SignalDataset, classes: Sequence[str], log: QuarantineL
     frame = frame.rename(columns={dataset.local(name): name for name in names})
     by_record = dataset.patient == FROM_LABELS or "record" in frame.columns
     key = "record" if by_record else "patient_id"
-    needed = [] if dataset.annotations else ["label"]
+    needed = [] if dataset.annotations or classes is None else ["label"]
     needed += [key, *(["patient_id"] if dataset.patient == FROM_LABELS else [])]
     tabular.require(frame, needed, where=where, text=dataset)
     for column in dict.fromkeys(needed):
         frame = _without_blanks(frame, column, dataset, log)
+    if classes is None:
+        parts: dict[str, list[Part]] = {name: [WHOLE] for name in frame[key]}
+        return Labels(by_record, parts, _patients(frame, dataset), _splits(frame, where))
     if dataset.annotations:  # they say which parts there are
-        parts: dict[str, list[Part]] = {name: [] for name in frame[key]}
+        parts = {name: [] for name in frame[key]}
         return Labels(by_record, parts, _patients(frame, dataset), _splits(frame, where))
     identifiers = set(frame[key]) | set(frame.get("patient_id", ()))
     words = tabular.replaced(frame["label"], dataset.replace.get("label", {})).tolist()

@@ -19,6 +19,7 @@ from pathlib import Path
 from client.data.cohort import Cohort
 from client.data.index.lock import locked
 from client.data.store import entry
+from common.files import make_private
 
 DEFAULT_BYTES = 64 << 30
 RESERVE = 0.05
@@ -52,7 +53,7 @@ class Cache:
     def save(self, key: str, cohort: Cohort) -> bool:
         """Write an entry; say whether that was possible (a full or read-only disk is no error)."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.folder)
             with self._new() as fresh:
                 if not self._make_room(entry.size(cohort), replaced=key):
                     return False

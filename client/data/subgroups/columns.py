@@ -7,8 +7,15 @@ from typing import Any
 import pandas as pd
 
 from client.data import tabular
-from client.data.config import DatasetConfig, DicomDataset, SeriesDataset, TableDataset
+from client.data.config import (
+    DatasetConfig,
+    DicomDataset,
+    FusedDataset,
+    SeriesDataset,
+    TableDataset,
+)
 from client.data.config_base import TextFormat
+from client.data.episodes.config import EpisodeDataset
 from client.data.index.archive import Archive
 from client.data.records.config import RecordDataset
 from client.data.signals.config import SignalDataset
@@ -30,6 +37,9 @@ def column_of(dataset: DatasetConfig, name: str, archive: Archive | None) -> pd.
     Raises:
         DataError: a table cannot be read.
     """
+    if isinstance(dataset, FusedDataset):
+        found = (column_of(part, name, None) for part in dataset.parts.values())
+        return next((values for values in found if values is not None), None)
     frame, patient = _frame(dataset)
     local = dataset.local(name) if isinstance(dataset, TextFormat) else name
     if frame is not None and local in frame.columns:
@@ -43,6 +53,10 @@ def _frame(dataset: DatasetConfig) -> tuple[pd.DataFrame | None, str]:
     """Return the table that says whose each row is, and its column of patients."""
     if isinstance(dataset, TableDataset):
         return _table(dataset)
+    if isinstance(dataset, EpisodeDataset):
+        return tabular.joined(
+            tabular.read_table(dataset.path, dataset), dataset.join, dataset
+        ), dataset.patient
     if isinstance(dataset, RecordDataset):
         text = dataset.model_copy(update={"header": None})
         frame = tabular.read_table(dataset.outcomes, text)

@@ -12,12 +12,12 @@ from client.doctor.site_file import section
 from common.errors import DataError
 
 if TYPE_CHECKING:
-    from client.data.config import DatasetConfig
+    from client.data.config_base import Dataset
 
 
 def check(patient: Patient) -> Iterator[Finding]:
     """Look at the paths that site.toml names; contents are looked at when a study asks for them."""
-    for name, config in sorted(patient.site.datasets.items()):
+    for name, config in _datasets(patient):
         wrong = [
             _wrong(
                 f"data set '{name}'",
@@ -31,7 +31,14 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield from wrong or [green(f"data set '{name}' ({config.kind}) is there")]
 
 
-def _paths(config: DatasetConfig) -> Iterator[tuple[str, Path]]:
+def _datasets(patient: Patient) -> Iterator[tuple[str, Dataset]]:
+    from client.data.config import members
+
+    for name, config in sorted(patient.site.datasets.items()):
+        yield from members(name, config).items()
+
+
+def _paths(config: Dataset) -> Iterator[tuple[str, Path]]:
     for key in ("path", "labels", "outcomes", "masks"):
         path = getattr(config, key, None)
         if isinstance(path, Path):  # of arrays, `labels` is a name inside the file
@@ -40,7 +47,7 @@ def _paths(config: DatasetConfig) -> Iterator[tuple[str, Path]]:
         yield "join", join.path
 
 
-def _is_fetched(config: DatasetConfig) -> bool:
+def _is_fetched(config: Dataset) -> bool:
     return getattr(config, "pacs", None) is not None
 
 

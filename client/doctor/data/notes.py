@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from client.doctor.findings import Finding, amber
+from client.doctor.findings import Finding, amber, green
 
 _ABOUT = (re.compile(r"'(?P<name>.+?)':? (?P<rest>.+)\."), re.compile(r"\d+ × (?P<name>.+): .+\."))
 """How a note starts that is about one column, or one variable."""
@@ -14,21 +14,21 @@ _OF_UNITS = ("impossible", "check the unit", "missing in every row")
 
 
 def findings(notes: Sequence[str], doubted: Collection[str], heading: str) -> Iterator[Finding]:
-    """Yield an amber line for each column, and for each note that is about none.
+    """Yield an amber line for each column, and for each note that is about none; green for what was explained before.
 
     Args:
         notes: the cohort's.
-        doubted: columns whose unit was doubted already; what follows from that is not said again.
+        doubted: columns whose unit was doubted already; what follows from that needs no fix of its own.
         heading: the data set's in site.toml.
     """
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[str, bool], list[str]] = {}
     for note in notes:
         column = _column(note)
-        if column not in doubted or not any(words in note for words in _OF_UNITS):
-            groups.setdefault(column or note, []).append(note)
-    for group in groups.values():
-        text = "; ".join([group[0].rstrip("."), *map(_rest, group[1:])])
-        yield amber(f"{text.rstrip('.')}.", _fix(text, heading))
+        follows = column in doubted and any(words in note for words in _OF_UNITS)
+        groups.setdefault((column or note, follows), []).append(note)
+    for (_, follows), group in groups.items():
+        text = "; ".join([group[0].rstrip("."), *map(_rest, group[1:])]) + "."
+        yield green(text) if follows else amber(text, _fix(text, heading))
 
 
 def _column(note: str) -> str:

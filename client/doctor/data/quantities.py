@@ -80,6 +80,8 @@ def _table(
     path: Path, text: TextFormat, features: Sequence[Feature], where: str
 ) -> Iterator[Looked]:
     wanted = [text.local(each.name) for each in features]
+    if not wanted:
+        return
     block = next(iter(tabular.blocks(path, text, wanted, rows=ROWS)))
     for each in features:
         if text.local(each.name) in block.columns:  # else it is joined

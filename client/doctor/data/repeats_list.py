@@ -80,15 +80,17 @@ def _read(
     name, config = look.dataset(site)
     source = plugins.load("sources", look.spec.kind)()
     alike = list(_samples(look.cohort, pairs))
-    if not isinstance(source, Indexed) or look.spec.kind != "dicom":
+    if not isinstance(source, Indexed) or config.kind != "dicom" or look.spec.kind != "dicom":
         return _names(look, source, config, folder), alike
     place = site.private_folder / "index" / f"{name}-{look.spec.modality}.sqlite"
     with archive(config.path, look.spec.modality, place) as held:
         source.archive = held
         names = _names(look, source, config, folder)
-        files = list(_files(held, names, alike))
-    named = {(one.number, other.number) for one, other in files}
-    return names, files + [p for p in alike if (p[0].number, p[1].number) not in named]
+        groups = _groups(held, names, alike)
+    named = [{place.number for place in group} for group in groups]
+    files = [(place, group[0]) for group in groups for place in group[1:]]
+    others = [p for p in alike if not any({p[0].number, p[1].number} <= each for each in named)]
+    return names, files + others
 
 
 def _names(look: StudyLook, source: object, config: object, folder: SiteFolder) -> list[str]:
@@ -118,18 +120,16 @@ def _samples(cohort: Cohort, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple
         yield one, other
 
 
-def _files(
+def _groups(
     held: Archive, names: Sequence[str], alike: Iterable[tuple[_Place, _Place]]
-) -> Iterator[tuple[_Place, _Place]]:
-    """Yield the images with the same pixels among the patients concerned."""
+) -> list[list[_Place]]:
+    """Return the images with the same pixels among the patients concerned."""
     concerned = list(dict.fromkeys(place.number for pair in alike for place in pair))
     found: dict[bytes, list[_Place]] = defaultdict(list)
     for number in concerned[:MOST_PATIENTS]:
         for digest, file in _pixels(held, names[number]):
             found[digest].append(_Place(number, file))
-    for places in found.values():
-        for other in places[1:]:
-            yield other, places[0]
+    return [places for places in found.values() if len(places) > 1]
 
 
 def _pixels(held: Archive, patient: str) -> Iterator[tuple[bytes, str]]:

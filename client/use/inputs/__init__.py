@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from client.use.cases import Cases, from_raw
@@ -10,6 +11,8 @@ from common import plugins
 from common.errors import StudyError
 
 Reading = Callable[[Any, Any], Cases]
+KINDS = frozenset({"arrays", "dicom", "records", "series", "signals", "table"})
+"""Kinds of data with a file here, which is imported when it is needed."""
 
 
 def reader_of(kind: str) -> Reading:
@@ -20,21 +23,10 @@ def reader_of(kind: str) -> Reading:
     Raises:
         StudyError: the kind has no reader.
     """
-    if kind == "dicom":
-        from client.use.inputs.dicom import read
-    elif kind == "arrays":
-        from client.use.inputs.arrays import read
-    elif kind == "table":
-        from client.use.inputs.table import read
-    elif kind == "series":
-        from client.use.inputs.series import read
-    elif kind == "signals":
-        from client.use.inputs.signals import read
-    elif kind == "records":
-        from client.use.inputs.records import read
-    else:
+    if kind not in KINDS:
         return _of_source(kind)
-    return read
+    found: Reading = import_module(f"{__name__}.{kind}").read
+    return found
 
 
 def _of_source(kind: str) -> Reading:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import PurePosixPath
 
-from client.data.config import SignalDataset
 from client.data.files import unpack, walk
 from client.data.quarantine import QuarantineLog
+from client.data.signals.config import SignalDataset
 from client.data.signals.labels import FROM_LABELS, Labels, Part
 from client.data.signals.source import read_recordings
 from client.use.cases import Cases, from_raw

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from client.audit.identifiers_cli import identifiers
 from client.audit.identifiers_report import look
 from client.site import Site
-from common.errors import StudyError
+from common.errors import DataError, StudyError
 from tests.client.data.conftest import ct
 
 DATA = """
@@ -139,3 +139,34 @@ def test_patients_of_an_archive_and_of_records(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("SER-0002\nSTAY-0001\nWHO-0001\nREADME\n")
     looked = look(tmp_path, [tmp_path / "log"])
     assert (len(looked.scan.hits), looked.scan.identifiers, looked.unread) == (3, 3, ())
+
+
+@pytest.mark.parametrize(("patient", "short"), [("", 0), ('patient = "who"\n', 2)])
+def test_nothing_to_look_for_is_not_sound(tmp_path: Path, patient: str, short: int) -> None:
+    (tmp_path / "site.toml").write_text(
+        '[site]\nname = "house"\n[data]\nkind = "table"\npath = "t.csv"\ndeclared_patients = 2\n'
+        + patient
+    )
+    (tmp_path / "t.csv").write_text("who,age\n1,80\n2,70\n")
+    (tmp_path / "log").write_text("of patient 1 and 2\n")
+    ended = run(tmp_path, tmp_path / "log", "--json", "--html", tmp_path / "page.html")
+    told = json.loads(ended.stdout)
+    assert (ended.exit_code, told["verdict"]) == (0, "nothing to look for")
+    assert "nothing to look for" in told["summary"]
+    assert ("2 that are too short" in told["summary"]) == bool(short)
+    assert (told["identifiers"], told["too_short"]) == (0, short)
+    ended = run(tmp_path, tmp_path / "log")
+    assert "Verdict: nothing to look for" in ended.output
+    page = (tmp_path / "page.html").read_text()
+    assert "Nothing to look for" in page
+
+
+def test_identifiers_that_cannot_be_read_are_no_pass(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text(
+        '[site]\nname = "house"\n[data]\nkind = "table"\npath = "t.csv"\npatient = "who"\n'
+        "declared_patients = 2\n"
+    )
+    (tmp_path / "t.csv").write_text("name,age\nTAB-0001,80\n")
+    ended = run(tmp_path)
+    assert isinstance(ended.exception, DataError)
+    assert "No identifier could be read" in str(ended.exception)

@@ -100,6 +100,9 @@ def test_a_recording_has_the_advice_of_its_own_fault() -> None:
     assert advice("recording: the file is shorter than its header says") == advice("truncated")
     assert advice("file: The text is not in utf-8") != advice("damaged header")
     assert advice("no patient id") != advice("no age") != advice("no pixel data")
+    assert advice("no patient id") == advice("no patient id", "records")
+    assert advice("no patient id") != advice("no patient id", "dicom")
+    assert advice("needs DCMTK (package dcmtk) to be decoded: JPEG") != advice("cannot be decoded")
 
 
 def test_it_is_written_where_nobody_is_left(build: Callable[..., Cohort], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,10 +50,11 @@ def batch(study: Study, count: int) -> torch.Tensor:
 
 
 def test_every_registered_model_is_tried() -> None:
-    known = {
-        name for name, point in plugins.registry("models").items() if "unets" not in point.value
-    }
-    assert {variant["name"] for variant in VARIANTS} == known, "U-Nets have tests of their own"
+    """Here, or, where its samples or outputs are of another shape, by the battery in a file of its own."""
+    others = plugins.registry("models").keys() - {variant["name"] for variant in VARIANTS}
+    files = [path.read_text() for path in Path(__file__).parents[2].rglob("test_*.py")]
+    tried = "\n".join(text for text in files if "check_private" in text)
+    assert [name for name in sorted(others) if f'"{name}"' not in tried] == []
 
 
 @pytest.mark.parametrize("model", VARIANTS, ids=IDS)

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import typer
 from doctor_house import House, by_level, write_ct
-from pydicom.uid import CTImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, CTImageStorage
 from typer.testing import CliRunner
 
 from client.data.cohort import Cohort
+from client.data.dicom import dcmtk
+from client.data.workers import pool
 from client.doctor.cli import doctor
 from client.doctor.data import decoders, memory
 from client.doctor.data.look import StudyLook
@@ -25,6 +28,8 @@ from client.service.start import Half
 
 ARRAYS = 'kind = "arrays"\npath = "x.npz"\n'
 CLASSES = ("no", "yes")
+JPEG = bytes.fromhex("ffd8ffc1000b0c0008000801011100") + b"\xff\xd9"
+"""The head of an 8 by 8 JPEG with 12 bits; nothing follows."""
 
 
 def arrays(house: House, images: np.ndarray, patients: list[str], **more: object) -> None:
@@ -160,6 +165,72 @@ def test_spacing_intensity_and_identifiers_that_look_wrong(house: House) -> None
     narrow = look_of(house, window_centre=30000.0, window_width=10.0)
     found = by_level(house.findings("cohort", "images", look=narrow))
     assert "lie outside the study's window" in " ".join(found["amber"])
+
+
+def test_when_all_spacings_are_far_the_study_is_asked_not_the_images(house: House) -> None:
+    ct_house(house, 16, PixelSpacing=[0.2, 0.2])
+    found = by_level(house.findings("cohort", "images", look=look_of(house)))["amber"]
+    (far,) = (text for text in found if "pixels far" in text)
+    assert "16 of 16 images" in far
+    assert "study and archive disagree" in far
+    assert "scouts" not in far
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_needs_dcmtk_is_one_amber_line(
+    house: House, monkeypatch: pytest.MonkeyPatch, *, installed: bool
+) -> None:
+    """Whichever of its three encodings it is, and never red while other images decode."""
+    tools = house.folder / "tools"  # a path, since the images are read by processes of their own
+    tools.mkdir()
+    if installed:
+        (tools / dcmtk.TOOL).write_text("#!/bin/sh\nexit 1\n")
+        (tools / dcmtk.TOOL).chmod(0o700)
+    monkeypatch.setenv("PATH", str(tools))
+    pool.end()
+    ct_house(house, 16)
+    pixels = np.full((8, 8), 900, np.uint16)
+    for number, syntax in enumerate(dcmtk.SYNTAXES):
+        path = house.folder / "ct" / f"packed{number}.dcm"
+        made = write_ct(path, pixels, "SECRET0", z=50.0 + number)
+        made.PixelData = encapsulate([JPEG])
+        made["PixelData"].VR = "OB"
+        made.file_meta.TransferSyntaxUID = UID(syntax)
+        made.save_as(path, enforce_file_format=True)
+    found = by_level(house.findings("cohort", "images", look=look_of(house)))
+    pool.end()
+    assert found["red"] == []
+    about = [text for text in found["amber"] if "DCMTK" in text]
+    assert len(about) == (not installed)
+    assert not any("nothing here decodes" in text for text in found["amber"])
+    if not installed:
+        assert about[0].startswith("left out: 3 × needs DCMTK")
+        assert "apt install dcmtk" in about[0].partition("|")[2]
+
+
+def test_another_decoder_prepares_the_images_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ct_house(house, 16)
+    cohorts = house.folder / ".consilium" / "cohorts"
+    house.findings("cohort", look=look_of(house))
+    before = {path.name for path in cohorts.iterdir()}
+    house.findings("cohort", look=look_of(house))
+    assert {path.name for path in cohorts.iterdir()} == before
+    monkeypatch.setattr(dcmtk, "TOOL", "no-such-tool" if dcmtk.installed() else "true")
+    house.findings("cohort", look=look_of(house))
+    assert {path.name for path in cohorts.iterdir()} > before
+
+
+def test_advice_on_files_without_a_patient_is_about_files(house: House) -> None:
+    ct_house(house, 16)
+    write_ct(house.folder / "ct" / "nobody.dcm", np.full((8, 8), 9, np.uint16), "", z=70.0)
+    found = by_level(house.findings("cohort", look=look_of(house)))["amber"]
+    (line,) = (text for text in found if "no patient id" in text)
+    assert "PatientID" in line
+    assert "column" not in line
+    page = (house.folder / ".consilium" / "quarantine-main.html").read_text()
+    assert "PatientID" in page
 
 
 def test_the_whole_study_and_its_page(house: House) -> None:

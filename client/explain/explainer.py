@@ -1,0 +1,150 @@
+"""Explains the samples of cases, one case after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client.data.steps.apply import after_steps
+from client.explain import baselines
+from client.explain.choice import samples_shown
+from client.explain.fields import fields_of
+from client.explain.figures import figures_of
+from client.explain.methods import METHODS, adds_up, explained
+from client.explain.page import CaseShown, SampleShown
+from client.explain.question import Question, Unsuited
+from client.explain.scores import Score, asked, scores_of, usual
+from client.site import Site
+from client.use.answers import answers
+from client.use.cases import Cases
+from client.use.datasets import Beside
+from client.use.forward import outputs_of, pools
+from common.trained import Trained
+
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+ANSWERS = 8
+"""Columns of the answer that the page shows, at most."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted.
+
+    Attributes:
+        trained: the model.
+        out: folder of the page, new or empty.
+        device: where the network runs.
+        methods: names, in the order of the page.
+        cases: the cases' names; none: the first few.
+        target: the answer that is explained; none: the usual one.
+        samples: of a case, at most.
+        site: the house; none: data are described by the study's own names.
+        own_names: write the house's names of cases instead of pseudonyms.
+        beside: files beside the inputs.
+    """
+
+    trained: Trained
+    out: Path
+    device: torch.device
+    methods: list[str]
+    cases: tuple[str, ...] = ()
+    target: str | None = None
+    samples: int = 2
+    site: Site | None = None
+    own_names: bool = False
+    beside: Beside = field(default_factory=Beside)
+
+
+class Explainer:
+    """Explains one case after another.
+
+    Args:
+        order: what is wanted.
+        cases: all cases.
+
+    Attributes:
+        numbers: what was found, by file name and method, and the sample itself.
+    """
+
+    def __init__(self, order: Order, cases: Cases) -> None:
+        self._order, self._cases = order, cases
+        self._study = order.trained.study
+        self._scores = scores_of(self._study, order.trained.task)
+        self._fields = fields_of(self._study.data)
+        self._network = order.trained.network.to(order.device).eval()
+        self.numbers: dict[str, dict[str, Floats]] = {}
+
+    def case(self, number: int, name: str) -> CaseShown:
+        """Explain the samples of a case that say most."""
+        rows = np.flatnonzero(self._cases.case == number)
+        raw = self._cases.inputs[rows]
+        outputs = outputs_of(self._order.trained, raw, self._order.device)
+        pooled = pools(self._study, self._order.trained.task)
+        whole = outputs.mean(0, keepdim=True)
+        wanted = self._order.target
+        score = (
+            usual(self._study, self._scores, whole)
+            if wanted is None
+            else asked(self._scores, wanted)
+        )
+        each = score.of(outputs).double().numpy()
+        places = samples_shown(each, self._order.samples, pooled)
+        samples = tuple(
+            self._sample(raw[place : place + 1], score, rows, place) for place in places
+        )
+        row = whole if pooled else outputs[places[-1] :][:1]
+        return CaseShown(name, self._answer(row), samples)
+
+    def _answer(self, outputs: torch.Tensor) -> dict[str, Any]:
+        """Return what the model answers, in words; a map has no words."""
+        if outputs.ndim > 2:
+            return {}
+        told = answers(self._study, self._order.trained.task, outputs)
+        return {name: values[0] for name, values in list(told.items())[:ANSWERS]}
+
+    def _sample(self, raw: Floats, score: Score, rows: Numbers, place: int) -> SampleShown:
+        question = self._question(raw, score)
+        sample = question.sample[0].cpu().numpy()
+        found: dict[str, Floats] = {}
+        notes = []
+        for name in self._order.methods:
+            try:
+                found[name] = explained(name, question)
+            except Unsuited as reason:
+                notes.append(f"No {METHODS[name].title}: {reason}.")
+        notes += _remainder(found, question)
+        stem = f"case-{self._cases.case[rows[0]] + 1:04d}-sample-{place + 1}"
+        self.numbers[stem] = found | {"sample": sample}
+        return SampleShown(
+            title=f"Sample {place + 1} of {len(rows)}{self._about(int(rows[place]))}",
+            meaning=score.meaning,
+            score=f"{question.value:.3g}",
+            start=f"{question.start:.3g}",
+            figures=tuple(figures_of(stem, sample, found, self._fields)),
+            notes=tuple(notes),
+        )
+
+    def _about(self, row: int) -> str:
+        """Return what else is known of a sample, its time, say."""
+        return "".join(f", {name} {values[row]}" for name, values in self._cases.about.items())
+
+    def _question(self, raw: Floats, score: Score) -> Question:
+        spec, device = self._study.data, self._order.device
+        made = (after_steps(raw, spec), baselines.baselines(raw, spec))
+        sample, baseline = (torch.from_numpy(np.array(part)).to(device) for part in made)
+        return Question(self._network, score, sample, baseline, self._fields)
+
+
+def _remainder(found: dict[str, Floats], question: Question) -> list[str]:
+    """Say so where integrated gradients miss a part of what they should add up to."""
+    values = found.get("integrated-gradients")
+    if values is None or adds_up(float(values.sum()), question):
+        return []
+    told = f"{values.sum():.3g} of a difference of {question.value - question.start:.3g}"
+    return [f"Integrated gradients add up to {told} only: read them with care."]

@@ -1,0 +1,1 @@
+"""New images from a finished run of image synthesis, and what the house can say of them."""

@@ -1,0 +1,80 @@
+"""The chapter on data: whose they are, and what is taken of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from common.charts.numbers import MISSING, count
+from common.data_spec import DataSpec
+from common.data_spec.base import TARGETS
+from common.study import Study
+from server.card.parts import Part
+from server.report.facts import Fact
+from server.report.run_folder import Run
+from server.report.schema import Site
+from server.report.sites import total
+
+KINDS = {
+    "dicom": "DICOM images",
+    "arrays": "images",
+    "table": "rows of a table",
+    "series": "readings over time",
+    "signals": "recordings of signals",
+    "records": "records of irregular readings",
+    "fused": "several kinds of data of the same patients",
+}
+SHOWN = 40
+"""Names of inputs that are listed at most."""
+
+
+def data_part(run: Run, study: Study) -> Part:
+    """Return the chapter."""
+    spec, metrics = study.data, run.metrics
+    shape = " × ".join(str(side) for side in spec.model_shape)
+    facts = [
+        Fact("Kind", KINDS.get(spec.kind, spec.kind)),
+        Fact("A sample", f"{shape} values in [−1, 1], scaled by public constants"),
+        Fact("Learns from", TARGETS.get(spec.target_kind, spec.target_kind)),
+        Fact("Hospitals", count(len(metrics.sites))),
+        Fact("Patients", _patients(run)),
+        Fact("Samples", _number(run, lambda site: site.samples)),
+        Fact("Left out by the hospitals", _number(run, lambda site: site.quarantined)),
+        *_inputs(spec),
+    ]
+    where = "The hospitals are generated: no patient of this run ever lived."
+    real = "The data never left the hospitals; each prepared its own by the study's rules."
+    return Part(
+        "Data",
+        sentences=(where if metrics.simulation else real,),
+        facts=tuple(fact for fact in facts if fact.value != MISSING),
+    )
+
+
+def _patients(run: Run) -> str:
+    """Patients who learned and who tested; of a deployment only what the hospitals declare is known."""
+    train = total(run.metrics, lambda site: site.train_patients)
+    test = total(run.metrics, lambda site: site.test_patients)
+    if train is not None and test is not None:
+        return f"{count(train)} to learn, {count(test)} others to test"
+    declared = total(run.metrics, lambda site: site.declared_patients)
+    return MISSING if declared is None else f"about {count(declared)}, as the hospitals declare"
+
+
+def _number(run: Run, get: Callable[[Site], float | None]) -> str:
+    return count(total(run.metrics, get))
+
+
+def _inputs(spec: DataSpec) -> list[Fact]:
+    """Name what a sample holds."""
+    facts = []
+    for kind in ("features", "variables", "channels"):
+        found = getattr(spec, kind, ())
+        names = [each.name for each in found] if isinstance(found, tuple) else []
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            facts.append(Fact(kind.capitalize(), ", ".join(names[:SHOWN]) + more))
+    if spec.kind == "dicom":
+        facts.append(Fact("Modality", spec.modality))
+    if getattr(spec, "structures", ()):
+        facts.append(Fact("Structures", ", ".join(getattr(spec, "structures", ()))))
+    return facts

@@ -1,0 +1,144 @@
+"""Predictions say what the network says, put together as in the evaluation, under names that identify nobody."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_hospitals import SECRET_WORD, write_site
+from trained_runs import trained_with, write_run
+from typer.testing import CliRunner
+
+from client.site import load_site
+from client.use.answers import answers
+from client.use.datasets import Beside
+from client.use.predict import Order, predict
+from common.cli import build
+from common.errors import DataError, RunError
+from common.trained import Trained, load_trained
+
+CPU = torch.device("cpu")
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "predictions.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_patients_images_are_put_together(tmp_path: Path) -> None:
+    house, trained = write_site(tmp_path / "house", "h", 3, patients=5), trained_with()
+    predict(Order(trained, tmp_path / "out", CPU, own_names=True), house / "scans.npz")
+    images = np.load(house / "scans.npz")["images"].astype(np.float32)
+    samples = torch.from_numpy(images / 127.5 - 1)[:, None]
+    with torch.no_grad():
+        outputs = trained.network(samples)
+    chances = outputs.view(5, 2, 2).mean(1).softmax(1)[:, 1].numpy()
+    rows = table(tmp_path / "out")
+    np.testing.assert_allclose([float(row["p_square"]) for row in rows], chances, atol=2e-6)
+    assert {row["samples"] for row in rows} == {"2"}
+    assert [row["predicted"] == "square" for row in rows] == (chances > 0.5).tolist()
+
+
+def test_names_are_the_sites_pseudonyms(tmp_path: Path) -> None:
+    house, trained = write_site(tmp_path / "house", "h", 3, patients=5), trained_with()
+    site = load_site(house)
+    for number, chosen in enumerate((site, site, None)):
+        predict(Order(trained, tmp_path / str(number), CPU, chosen), house / "scans.npz")
+    first, second, third = (table(tmp_path / str(number)) for number in range(3))
+    assert first == second
+    assert [row["case"] for row in third] == [f"case-000{number}" for number in range(1, 6)]
+    for text in ("0", "2"):
+        assert SECRET_WORD not in (tmp_path / text / "predictions.csv").read_text()
+    assert len({row["case"] for row in first}) == 5
+    assert stat.S_IMODE((tmp_path / "0").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "0" / "predictions.csv").stat().st_mode) == 0o600
+
+
+def test_old_results_are_not_overwritten(tmp_path: Path) -> None:
+    house = write_site(tmp_path / "house", "h", 3, patients=2)
+    order = Order(trained_with(), tmp_path / "out", CPU)
+    predict(order, house / "scans.npz")
+    with pytest.raises(DataError, match="holds files already"):
+        predict(order, house / "scans.npz")
+
+
+def test_masks_of_an_array(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (3, 16, 16)).astype(np.uint8)
+    np.savez(tmp_path / "i.npz", images=images)
+    data = {"kind": "arrays", "image_size": 16, "labels": "mask", "structures": ["bright"]}
+    trained = trained_with(
+        Bright(), task={"name": "segmentation"}, model={"name": "unet"}, data=data
+    )
+    predict(Order(trained, tmp_path / "out", CPU), tmp_path / "i.npz")
+    expected = images > 127
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "masks.npz")["masks"], expected)
+    pixels = [int(row["px_bright"]) for row in table(tmp_path / "out")]
+    assert pixels == expected.sum((1, 2)).tolist()
+
+
+class Bright(torch.nn.Module):
+    """Takes what is above 0 for the structure."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(inputs), inputs], dim=1)
+
+
+def test_answers_of_every_kind_of_target() -> None:
+    outputs = torch.tensor([[0.0, 1.0], [2.0, -3.0]])
+    series = {"kind": "series", "minimum": 0, "maximum": 400, "horizons_minutes": [30, 60]}
+    forecast = trained_with(task={"name": "forecasting"}, model={"name": "linear"}, data=series)
+    told = answers(forecast.study, forecast.task, outputs)
+    assert told == {"after_30_minutes": [200.0, 400.0], "after_60_minutes": [400.0, 0.0]}
+    images = {"kind": "arrays", "image_size": 4, "labels": "classes"}
+    several = {"name": "multilabel", "findings": ["a", "b"]}
+    findings = trained_with(task=several, data=images)
+    told = answers(findings.study, findings.task, outputs)
+    assert told["p_b"] == pytest.approx([0.731059, 0.047426], abs=1e-6)
+    rows = {
+        "kind": "table",
+        "target": "died",
+        "positive": [1],
+        "features": [{"name": "age", "minimum": 0, "maximum": 100}],
+        "follow_up": {"time": "days", "edges": [30, 60]},
+    }
+    survival = trained_with(task={"name": "survival"}, data=rows)
+    told = answers(survival.study, survival.task, outputs)
+    assert told["risk_by_30.0_d"] == pytest.approx([0.5, 0.880797], abs=1e-6)
+    assert told["risk_by_60.0_d"][0] == pytest.approx(1 - 0.5 * (1 - 0.731059), abs=1e-6)
+
+
+def test_a_task_may_answer_in_its_own_words() -> None:
+    trained = trained_with()
+    trained.task.answers = lambda outputs: {"said": ["so"] * len(outputs)}  # type: ignore[attr-defined]
+    assert answers(trained.study, trained.task, torch.zeros(2, 2)) == {"said": ["so", "so"]}
+
+
+def test_a_run_is_read_back(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", transfer={"freeze": ["*.weight"]})
+    found: Trained = load_trained(run)
+    assert (found.study.name, len(found.version)) == ("tiny", 12)
+    (run / "study.toml").write_text((run / "study.toml").read_text().replace("4,", "5,"))
+    with pytest.raises(RunError, match="do not belong"):
+        load_trained(run)
+    (run / "model.safetensors").unlink()
+    with pytest.raises(RunError, match="no final model"):
+        load_trained(run)
+    with pytest.raises(RunError, match="no run"):
+        load_trained(tmp_path)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    house = write_site(tmp_path / "house", "h", 3, patients=3)
+    inputs = [str(house / "scans.npz")] * 2
+    done = CliRunner().invoke(
+        build(), ["predict", str(run), *inputs, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "3 predictions" in done.output
+    assert table(tmp_path / "out" / "input-1") == table(tmp_path / "out" / "input-2")
+    assert Beside() == Order(load_trained(run), tmp_path, CPU).beside
