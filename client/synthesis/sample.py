@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from client.doctor.data.look import StudyLook
+from client.doctor.data.look import StudyLook, secret_of
 from client.doctor.data.png import encoded
 from client.site import Site
 from client.site_folder import SiteFolder
@@ -28,6 +28,11 @@ BATCH = 64
 SIDE = 84
 """Pixels that an image's longer side has at least in the picture."""
 OPEN = "note: the model was trained without privacy: its images may show patients. Keep them in the house."
+
+OTHER_SPLIT = (
+    "note: the site has no secret, as a generated hospital: other patients are held out here than were in training, "
+    "so nearness to them says nothing."
+)
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,9 @@ def sample(order: Order) -> Outcome:
     write_atomically(order.out / ARRAY, content.getvalue())
     lines = [] if order.trained.study.privacy.enabled else [OPEN]
     if order.site is not None:
-        found = _compared(order, images, classes, order.site)
+        found, notes = _compared(order, images, classes, order.site)
         write_atomically(order.out / FOUND, json.dumps(asdict(found), indent=2) + "\n")
-        lines += found.lines()
+        lines += [*notes, *found.lines()]
     return Outcome(len(images), tuple(lines))
 
 
@@ -133,16 +138,19 @@ def _compared(
     images: Images,
     classes: np.ndarray[tuple[int], np.dtype[np.int64]],
     site: Site,
-) -> Comparison:
+) -> tuple[Comparison, list[str]]:
     """Compare with the site's patients; of a class alone with its patients alone."""
-    cohort = StudyLook(order.trained.study).prepare(site, SiteFolder(site.folder))
+    folder = SiteFolder(site.folder)
+    cohort = StudyLook(order.trained.study).prepare(site, folder)
     parts = []
     for role in ("train", "test"):
         rows = cohort.rows(role)
         if order.of_class is not None:
             rows = rows[cohort.targets[rows] == classes[0] - 1]
         parts.append(np.asarray(cohort.inputs[rows]))
-    return compare(images, *parts, seed=order.seed, device=order.device)
+    unlike = secret_of(folder) is None and cohort.split_id != "declared"
+    found = compare(images, *parts, seed=order.seed, device=order.device)
+    return found, [OTHER_SPLIT] if unlike else []
 
 
 def _sheet(images: Images, columns: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:

@@ -28,7 +28,7 @@ def answers(study: Study, task: Task, outputs: torch.Tensor) -> Columns:
     own: Callable[[torch.Tensor], Columns] | None = getattr(task, "answers", None)
     if own is not None:
         return own(outputs)
-    known = {"class": _classes, "classes": _findings, "values": _values, "hazard": _risks}
+    known = {"class": _classes, "classes": _findings, "values": _values}
     return known.get(study.data.target_kind, _plain)(study, task, outputs.double())
 
 
@@ -53,13 +53,6 @@ def _values(study: Study, task: Task, outputs: torch.Tensor) -> Columns:
     middle, half = (data.maximum + data.minimum) / 2, (data.maximum - data.minimum) / 2
     names = [f"after_{minutes:g}_minutes" for minutes in data.horizons_minutes]
     return _columns(names, middle + half * outputs.clamp(-1, 1))
-
-
-def _risks(study: Study, task: Task, outputs: torch.Tensor) -> Columns:
-    """The chance that the event has come by the end of each interval."""
-    spared = torch.nn.functional.softplus(outputs).cumsum(1)
-    edges, unit = getattr(task, "edges", _numbered(outputs)), getattr(task, "unit", "")
-    return _columns([f"risk_by_{edge}_{unit}" for edge in edges], -torch.expm1(-spared))
 
 
 def _plain(study: Study, task: Task, outputs: torch.Tensor) -> Columns:

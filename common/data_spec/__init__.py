@@ -45,6 +45,13 @@ __all__ = [
 ]
 
 DataSpec = Annotated[
-    ImageSpec | ArraySpec | TableSpec | SeriesSpec | SignalSpec | RecordSpec | EpisodeSpec | FusedSpec,
+    ImageSpec
+    | ArraySpec
+    | TableSpec
+    | SeriesSpec
+    | SignalSpec
+    | RecordSpec
+    | EpisodeSpec
+    | FusedSpec,
     Field(discriminator="kind"),
 ]

@@ -77,7 +77,7 @@ class Captioner(nn.Module):
 
 def _numbers(count: int, images: Tensor) -> Tensor:
     """Return 0, 1, … for every image, so that what is looked up there has a gradient for each."""
-    return torch.arange(count, device=images.device).expand(len(images), -1)
+    return torch.arange(count, device=images.device).expand(images.shape[0], -1)
 
 
 class CaptionerFamily:
@@ -110,7 +110,7 @@ def _look(options: CaptionerOptions, shape: tuple[int, ...]) -> tuple[nn.Module,
         layers += [nn.Conv2d(depth, channels, 3, padding=1), nn.GroupNorm(options.groups, channels)]
         layers += [nn.ReLU(), nn.MaxPool2d(2)]
         depth, sides = channels, tuple(side // 2 for side in sides)
-    region = [max(1, side // options.regions) for side in sides]
+    region = tuple(max(1, side // options.regions) for side in sides)
     layers += [nn.Conv2d(depth, options.width, 1), nn.MaxPool2d(region), nn.Flatten()]
     found = math.prod(side // step for side, step in zip(sides, region, strict=True))
     return nn.Sequential(*layers), options.width * found

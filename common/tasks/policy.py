@@ -90,7 +90,7 @@ class Policy:
         outputs = outputs.float()
         values, judged = outputs.chunk(2, dim=1)
         taken = targets[..., 0].clamp(min=0).long().unsqueeze(1)
-        ahead = values[..., 1:]
+        ahead = values.detach()[..., 1:]
         best = ahead.max(1).values
         under = (self.chances(ahead) * judged.detach()[..., 1:]).sum(1)
         own = values[..., :-1].gather(1, taken).squeeze(1)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 
 from common import plugins
-from common.data_spec.reports import END, sentence_of, until_end
+from common.data_spec.reports import sentence_of, until_end
 from common.errors import StudyError
 from common.plugins import Options
 from common.tasks.base import Floats, Metrics, Tally
 from common.tasks.figures.bleu import ORDERS, bleu, most_runs, runs
 from common.tasks.figures.confusion import of_two
 from common.tasks.figures.phrases import reader
+from common.tasks.next_words import is_read, log_losses, written
 
 if TYPE_CHECKING:
     from common.study import Study
@@ -84,7 +84,7 @@ class ReportText:
 
         The divisor is the public number of places: how long a report is does not change its scale.
         """
-        return _log_losses(outputs, targets).sum(1) / self.places
+        return log_losses(outputs, targets).sum(1) / self.places
 
     def tally(
         self,
@@ -95,7 +95,7 @@ class ReportText:
     ) -> Tally:
         """Sum each report's runs of words, findings `[finding, true, written]` and cut log loss, at most 1 each."""
         total = Tally.zeros(self.tally_layout)
-        losses = _log_losses(outputs.double(), targets).sum(1) / _read(targets).sum(1)
+        losses = log_losses(outputs.double(), targets).sum(1) / is_read(targets).sum(1)
         cut = (losses.clamp(max=LOSS_CEILING) / LOSS_CEILING).tolist()
         pairs = zip(written(outputs).tolist(), targets.tolist(), strict=True)
         for (ours, truth), loss, weight in zip(pairs, cut, weights.tolist(), strict=True):
@@ -179,37 +179,6 @@ class ReportText:
             for number, name in enumerate(self.findings)
         }
         return {"report": [sentence_of(r, self.vocabulary) for r in reports], **findings}
-
-
-def written(outputs: torch.Tensor) -> torch.Tensor:
-    """Return the likeliest word at every place after the one written before, `[B, places]`."""
-    following = outputs.argmax(3)
-    rows = torch.arange(len(outputs), device=outputs.device)
-    word = torch.full_like(rows, END)
-    words = []
-    for place in range(outputs.shape[1]):
-        word = following[rows, place, word]
-        words.append(word)
-    return torch.stack(words, 1)
-
-
-def _read(targets: torch.Tensor) -> torch.Tensor:
-    """Tell which places are the report's: its words and its end, `[B, places]`."""
-    return _before(targets).eq(END).cumsum(1).eq(1)
-
-
-def _before(targets: torch.Tensor) -> torch.Tensor:
-    """Return the true word before each place, `[B, places]`."""
-    return F.pad(targets[:, :-1], (1, 0), value=END)
-
-
-def _log_losses(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the log loss of the true word at every place, `[B, places]`, 0 after the report's end."""
-    batch, places, _, words = outputs.shape
-    before = _before(targets).view(batch, places, 1, 1).expand(-1, -1, 1, words)
-    log_odds = outputs.gather(2, before).squeeze(2)
-    losses = F.cross_entropy(log_odds.transpose(1, 2), targets, reduction="none")
-    return losses.masked_fill(~_read(targets), 0.0)
 
 
 def _require_writer(study: Study, places: int) -> None:

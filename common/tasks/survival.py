@@ -86,6 +86,18 @@ class Survival:
         struck = F.softplus(-log_odds) * (interval == lived) * came
         return (spared + struck).sum(dim=1)
 
+    def answers(self, outputs: torch.Tensor) -> dict[str, list[float]]:
+        """Return, of outputs `[B, J]`, the chance that the event has come by the end of each interval."""
+        risks = -torch.expm1(-self._cumulative_hazard(outputs))
+        named = zip(self.edges, risks.T.tolist(), strict=True)
+        return {
+            f"risk_by_{edge:g}_{self.unit}": [round(r, 6) for r in each] for edge, each in named
+        }
+
+    def _cumulative_hazard(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return minus the log of the chance to live beyond each interval, `[B, J]`."""
+        return F.softplus(outputs.double() + self.usual).cumsum(1)
+
     def tally(
         self,
         outputs: torch.Tensor,
@@ -95,7 +107,7 @@ class Survival:
     ) -> Tally:
         """Count patients by interval and score; sum predicted risks, squared errors and clipped losses."""
         weight = weights.double().numpy()
-        together = F.softplus(outputs.double() + self.usual).cumsum(1)
+        together = self._cumulative_hazard(outputs)
         risk = -torch.expm1(-together).numpy()
         lived, came = targets[:, 0].long().numpy(), targets[:, 1].numpy() > 0
         whole = together[:, -1]

@@ -49,7 +49,8 @@ def write(plan: HospitalPlan) -> Archive:
             _write_ecg(rng, ectopy, folder / "ecg", f"{number:05d}", plan.index)
             recorded.append((f"{number:05d}", identifier))
     pd.DataFrame(rows).to_csv(folder / "records.csv", index=False, lineterminator="\n")
-    np.savez_compressed(folder / "films.npz", images=np.stack(films), patients=np.array(owners))
+    images = np.array(films, np.uint8).reshape(-1, SIDE, SIDE)  # of none, too
+    np.savez_compressed(folder / "films.npz", images=images, patients=np.array(owners, np.str_))
     if has_ecgs:
         _write_owners(folder / "ecg.csv", recorded)
     return Archive(NAME, "fused", "", plan.patients, extra=tuple(_keys(has_ecgs).items()))

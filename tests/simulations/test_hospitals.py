@@ -130,7 +130,8 @@ def test_site_files_describe_what_lies_there(hospitals: Path) -> None:
         assert content["site"]["name"] == site.name
         assert set(content["data"]) == set(registry("hospitals"))
         for table in content["data"].values():
-            assert (site / table["path"]).exists()
+            for part in table.get("parts", {"": table}).values():
+                assert (site / part["path"]).exists()
             assert table["declared_patients"] == (12 if table["kind"] == "series" else PATIENTS)
 
 

@@ -138,6 +138,6 @@ def _in_plane(cut: Cut, part: Part, point: Vector, spec: ImageSpec) -> tuple[Pix
     if cut.turn.transpose:
         row, column, across = column, row, step[0] * spacing[0]
     rows, columns = spec.image_size
-    pass
+    row = rows - 1 - row if cut.turn.flip_rows else row
     column = columns - 1 - column if cut.turn.flip_columns else column
     return np.array([row, column]), across

@@ -27,7 +27,8 @@ def runs(written: Sequence[int], reference: Sequence[int]) -> tuple[Floats, Floa
 def bleu(shared: Floats, proposed: Floats, reference: float, orders: int = ORDERS) -> float:
     """Return the geometric mean of the shares of runs, times the penalty for writing too little.
 
-    NaN where there are no runs, or where noise pushed a sum outside of what is possible.
+    0 where no run of some length is right; NaN where there are no reports, or where noise pushed a sum outside of what
+    is possible.
 
     Args:
         shared: runs of 1, 2, … words that reports share with their references, [4].
@@ -36,7 +37,7 @@ def bleu(shared: Floats, proposed: Floats, reference: float, orders: int = ORDER
         orders: longest run that counts.
     """
     part, whole = shared[:orders], proposed[:orders]
-    possible = (whole > 0) & (part >= 0) & (part <= whole * (1 + 1e-9))
+    possible = (whole >= 0) & (part >= 0) & (part <= whole * (1 + 1e-9))
     if not possible.all() or reference <= 0:
         return math.nan
     if not part.all():

@@ -70,7 +70,7 @@ def heat_loss(log_odds: torch.Tensor, wanted: torch.Tensor, count: torch.Tensor)
     share = log_odds.sigmoid()
     here = (1 - share).square() * F.logsigmoid(log_odds)
     elsewhere = (1 - wanted).pow(4) * share.square() * F.logsigmoid(-log_odds)
-    return -torch.where(wanted >= 1, here, elsewhere).flatten(1).sum(1) / count.sum().clamp(min=1)
+    return -torch.where(wanted >= 1, here, elsewhere).flatten(1).sum(1) / count.clamp(min=1)
 
 
 def shape_loss(

@@ -58,7 +58,7 @@ def outcomes(
         best = torch.where(free, fit[:, number], -torch.inf).argmax(1)
         shown = found.score[:, number] > 0
         hit = free.any(1) & shown
-        pass
+        taken = taken | (torch.nn.functional.one_hot(best, free.shape[1]).bool() & hit[:, None])
         hits.append(hit)
         false.append(shown & ~hit & (again | ~fitting[:, number].any(1)))
     return torch.stack(hits, 1), torch.stack(false, 1)

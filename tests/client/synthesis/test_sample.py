@@ -144,6 +144,7 @@ def test_a_site_compares(run: Path, make_site: Callable[..., Site], tmp_path: Pa
     site = make_site(patients=120, declared=120)
     told = sample(run, "--count", 20, "--out", tmp_path / "c", "--steps", 10, "--site", site.folder)
     assert "FID-like distance" in told
+    assert "has no secret" in told
     found = json.loads((tmp_path / "c" / "comparison.json").read_text())
     assert found["images"] == 40
     assert found["copies"] == 0

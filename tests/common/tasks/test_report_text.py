@@ -18,7 +18,8 @@ from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import Tally
 from common.tasks.figures.bleu import bleu, runs
-from common.tasks.report_text import ReportText, written
+from common.tasks.next_words import written
+from common.tasks.report_text import ReportText
 
 Make = Callable[..., Study]
 WORDS = ["and", "clear", "effusion", "large", "lungs", "no", "nodule", "small"]
@@ -84,7 +85,9 @@ def test_what_stands_after_the_end_has_no_loss(make_study: Make) -> None:
 
 def test_writing_follows_the_words_written_before() -> None:
     outputs = saying("large nodule", "no nodule and no effusion")
-    assert written(outputs).tolist() == numbered("large nodule", "no nodule and no effusion").tolist()
+    assert (
+        written(outputs).tolist() == numbered("large nodule", "no nodule and no effusion").tolist()
+    )
 
 
 def test_bleu_is_that_of_the_paper() -> None:
@@ -94,6 +97,7 @@ def test_bleu_is_that_of_the_paper() -> None:
     assert proposed.tolist() == [7, 6, 5, 4]
     assert bleu(shared, proposed, 6, 1) == pytest.approx(2 / 7)
     short = runs([1, 2, 3, 4], [1, 2, 3, 4, 5])
+    assert bleu(*runs([1, 2], [1, 2]), 2) == 0, "there are no longer runs"
     assert bleu(*short, 5) == pytest.approx(math.exp(1 - 5 / 4))
     assert bleu(*runs([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 5]), 6) == pytest.approx(
         (6 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25
@@ -135,9 +139,7 @@ def test_tallies_add_and_no_unit_exceeds_the_bound(
     task, given_outputs, truth = task_of(make_study), torch.tensor(outputs), torch.tensor(targets)
     weights = weights / weights.sum()  # one unit of weight 1 in four samples
     whole = tally(task, given_outputs, truth, weights)
-    parts = [
-        tally(task, given_outputs[p], truth[p], weights[p]) for p in (slice(1), slice(1, 4))
-    ]
+    parts = [tally(task, given_outputs[p], truth[p], weights[p]) for p in (slice(1), slice(1, 4))]
     np.testing.assert_allclose(whole.flat(), (parts[0] + parts[1]).flat(), atol=1e-9)
     assert np.linalg.norm(whole.flat()) <= task.tally_bound + 1e-9
     for row in range(4):
