@@ -159,7 +159,7 @@ def _said(record: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-SCORES = ("auc", "concordance", "dice", "rmse")
+SCORES = ("auc", "concordance", "dice", "rmse", "froc", "explained", "bleu", "value")
 """Of these, a task has at most one: the figure that stands for it."""
 
 

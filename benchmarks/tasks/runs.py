@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.measure import python
 from benchmarks.tasks.case import Case
 
-CHANCE = {"auc": 0.5, "concordance": 0.5, "dice": 0.0}
+CHANCE = {"auc": 0.5, "concordance": 0.5, "dice": 0.0, "froc": 0.0, "explained": 0.0, "bleu": 0.0}
 """What guessing reaches, by headline; tasks with a baseline of their own tell it as `baseline_NAME`."""
 
 

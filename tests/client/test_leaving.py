@@ -174,12 +174,14 @@ def test_a_stop_while_evaluating_ends_between_two_batches(
     agent = make_agent(make_study(training={"physical_batch": 1}), statistics="noisy")
     seen: list[int] = []
 
-    def laid_out(part: Any) -> Any:
-        seen.append(len(part))
-        agent.stop()
-        return part
+    honest = evaluation.outputs_of
 
-    monkeypatch.setattr(evaluation, "laid_out", laid_out)
+    def watched(task: Any, network: Any, inputs: Any, targets: Any) -> Any:
+        seen.append(len(inputs))
+        agent.stop()
+        return honest(task, network, inputs, targets)
+
+    monkeypatch.setattr(evaluation, "outputs_of", watched)
     assert agent.cohort.count("test") > 1
     with pytest.raises(Stopped):
         agent.handle(ask(agent, evaluate=True))

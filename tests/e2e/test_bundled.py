@@ -17,13 +17,18 @@ from simulations.hospitals import create
 EXPECTED = (
     "chest-reports",
     "ecg-rhythm",
+    "fused-risk",
     "glucose",
     "heart",
     "lung-ct-5class",
     "lung-nodule",
     "lung-segmentation",
+    "nodule-detection",
     "nodule-segmentation",
     "nodule-synthesis",
+    "sepsis-policy",
+    "visits-risk",
+    "visits-survival",
 )
 SHORT = ("federation.rounds=2", "training.local_steps=2", "evaluation.compare_non_private=false")
 LOOSE = ("privacy.noise_multiplier=4.0", "privacy.sampling_rate=1/8")
@@ -34,11 +39,10 @@ SITE_KEYS = "patients samples quarantined steps sigma epsilon delta bytes_sent"
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_bundled_study_runs_by_name(name: str, tmp_path: Path) -> None:
-    study = load_study(study_path(name))
-    dataset = study.data.dataset
-    assert dataset is not None
+    study, recipe = load_study(study_path(name)), recipe_for(study_path(name))
+    assert recipe is not None
     folders = create(
-        tmp_path / "hospitals", sites=2, patients=24, seed=1, archives=[dataset], workers=1
+        tmp_path / "hospitals", sites=2, patients=24, seed=1, archives=[recipe.archive], workers=1
     )
     _allow_little_data(folders)
     overrides = [*SHORT, *(LOOSE if study.privacy.enabled else ())]
@@ -86,5 +90,6 @@ def test_a_bundled_study_is_whole(name: str) -> None:
     path = study_path(name)
     recipe = recipe_for(path)
     assert recipe is not None
-    assert load_study(path).name == name in bundled_names()
+    assert load_study(path).name == name
+    assert bundled_names() == list(EXPECTED)
     assert recipe.sites >= load_study(path).federation.min_sites

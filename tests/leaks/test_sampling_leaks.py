@@ -22,7 +22,7 @@ Check = Callable[[str, Subject], Finding]
 def of_units(sampler: UnitSampler, drawn: list[int]) -> Iterator[UnitBatch]:
     """Yield the pieces of a step in which these units are."""
     for piece in _pieces([sampler._rows(unit) for unit in drawn], sampler.physical_batch):
-        yield sampler._batch(piece)
+        yield sampler._batch(piece, None)
 
 
 def test_batches_of_a_fixed_size(

@@ -137,7 +137,9 @@ def test_every_kind_is_asked_what_it_needs(tmp_path: Path, kind: str) -> None:
 
 
 def test_every_kind_of_data_can_be_made() -> None:
-    assert set(KINDS) == set(answers_module.KINDS) == set(registry("sources"))
+    """Fused data and episodes have many parts and columns: their site.toml is written by hand."""
+    by_hand = {"fused", "episodes"}
+    assert set(KINDS) == set(answers_module.KINDS) == set(registry("sources")) - by_hand
 
 
 def test_records_from_flags(tmp_path: Path, flags: list[str]) -> None:
