@@ -59,7 +59,8 @@ def simulate(
 ) -> None:
     """Run a study on simulated hospitals: training, ledgers, model, report.
 
-    STUDY is the path of a study file, or the name of a bundled one, such as lung-nodule, heart or glucose; a wrong name lists them all.
+    STUDY is the path of a study file, or the name of a bundled one, such as lung-nodule, heart or glucose; a wrong name
+    lists them all.
     """
     from simulations.bundled import study_path
     from simulations.console import Console
