@@ -42,7 +42,11 @@ def question_of(kind: str, model: dict[str, Any], data: dict[str, Any]) -> Quest
     return Question(network, score, torch.from_numpy(raw), blank, fields_of(study.data))
 
 
-@pytest.mark.parametrize(("kind", "model", "data", "unsuited"), CASES, ids=lambda x: str(x)[:24])
+@pytest.mark.parametrize(
+    ("kind", "model", "data", "unsuited"),
+    CASES,
+    ids=[f"{case[0]}-{case[1]['name']}" for case in CASES],
+)
 def test_methods(
     kind: str, model: dict[str, Any], data: dict[str, Any], unsuited: set[str]
 ) -> None:
