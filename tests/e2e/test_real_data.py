@@ -146,7 +146,14 @@ def test_every_section_of_the_page_is_run() -> None:
     assert set(SECTIONS) == set(FOUND)
 
 
-@pytest.mark.parametrize("section", FOUND)
+QUICK = ("Chest CT", "Glucose half an hour ahead")
+"""Sections that every run of the suite follows; the others `make test-deployment` does."""
+
+
+@pytest.mark.parametrize(
+    "section",
+    [pytest.param(s, marks=[] if s in QUICK else pytest.mark.deployment) for s in FOUND],
+)
 def test_a_section_runs_as_written(shared: Path, tmp_path: Path, section: str) -> None:
     run, study, sites, headline, asked, answers = FOUND[section]
     (tmp_path / "data").symlink_to(shared)
@@ -168,6 +175,7 @@ def test_a_section_runs_as_written(shared: Path, tmp_path: Path, section: str) -
     silent(site, tmp_path / "runs", site)
 
 
+@pytest.mark.deployment
 def test_each_folder_of_images_is_a_hospital(shared: Path, tmp_path: Path) -> None:
     study = tmp_path / "study.toml"
     study.write_text(IMAGES)

@@ -138,6 +138,7 @@ def test_ctrl_c_before_the_first_round_says_the_truth_about_going_on(
 
 
 @pytest.mark.ray
+@pytest.mark.deployment
 def test_ctrl_c_ends_a_run_on_ray_and_either_engine_goes_on_with_it(
     whole: Path, study: Path, hospitals: Path, tmp_path: Path
 ) -> None:
