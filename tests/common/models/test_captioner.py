@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from battery import check_private
 from torch import nn
 
 from common.errors import StudyError
 from common.models import build_model
 from common.study import Study
 from common.tasks import build_task
-from tests.helpers.battery import check_private
 
 Make = Callable[..., Study]
 WORDS = ["large", "no", "nodule", "small"]
