@@ -62,17 +62,17 @@ class InProcess:
         stop: Callable[[], None] = _nobody,
     ) -> None:
         """Run in the threads of this process."""
-        quiet_flower()
         keep_freed_memory()
         client = build_client(
             lambda context: sites.agent(int(context.node_config["partition-id"]), watch)
         )
-        grid = InProcessGrid(client, len(sites.folders), self.workers)
-        try:
-            server(grid, Context(RUN_ID, SERVER_NODE, {}, RecordDict(), {}))
-        finally:
-            stop()
-            grid.close()
+        with quiet():
+            grid = InProcessGrid(client, len(sites.folders), self.workers)
+            try:
+                server(grid, Context(RUN_ID, SERVER_NODE, {}, RecordDict(), {}))
+            finally:
+                stop()
+                grid.close()
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Ray:
     ) -> None:
         """Run in Ray's actors; steps inside a round are not watched."""
         del watch, stop
-        quiet_flower()
+        _no_telemetry()
         try:
             import ray  # noqa: F401
             from flwr.simulation import run_simulation
@@ -106,7 +106,7 @@ class Ray:
                 fix="Install it: pip install 'consilium[ray]'.",
             ) from None
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        with _pythonpath_restored():
+        with quiet(), _pythonpath_restored():
             run_simulation(
                 server_app=server,
                 client_app=build_client(
@@ -136,10 +136,23 @@ def _pythonpath_restored() -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
-def quiet_flower() -> None:
-    """Keep Flower from phoning home, and all logs from writing over the progress."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Flower from phoning home and, for this while, logs from writing over the progress."""
+    _no_telemetry()
+    # A site's refusals are kept in its state folder, from where the simulation tells them once.
+    loggers = [logging.getLogger(name) for name in ("flwr", "client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _no_telemetry() -> None:
+    """Flower reads these when it is imported."""
     os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
     os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
-    logging.getLogger("flwr").setLevel(logging.CRITICAL)
-    # A site's refusals are kept in its state folder, from where the simulation tells them once.
-    logging.getLogger("client").setLevel(logging.CRITICAL)

@@ -6,6 +6,7 @@ Nothing here carries an identifier: patients are numbered in the order of a keye
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from client.data.quarantine import NOTHING, Quarantine
 from client.data.samples import PatientGroups, RawSamples
-from client.data.split import TEST, is_held_out, keyed
+from client.data.split import TEST, is_held_out, place_of
 from common.errors import DataError
 
 Role = Literal["train", "test"]
@@ -102,16 +103,16 @@ def assemble(
             where=where,
             fix="Mend the most frequent reason first: .consilium/quarantine-*.html says what, and how.",
         )
-    if not (np.isfinite(raw.inputs).all() and np.isfinite(raw.targets).all()):
+    if not (_is_finite(raw.inputs) and _is_finite(raw.targets)):
         raise DataError("Some samples hold values that are not numbers.", where=where)
-    order = sorted(set(raw.patients), key=lambda patient: keyed(secret, "order", patient))
+    order = sorted(set(raw.patients), key=partial(place_of, secret))
     number = {patient: index for index, patient in enumerate(order)}
     patient = np.fromiter((number[p] for p in raw.patients), np.int64, len(raw.patients))
     chosen = bounded(patient, most)
     held_out = [_test(raw, secret, name, test_fraction) for name in order]
     return Cohort(
-        inputs=np.ascontiguousarray(raw.inputs[chosen], dtype=np.float32),
-        targets=np.ascontiguousarray(raw.targets[chosen]),
+        inputs=np.ascontiguousarray(_rows(raw.inputs, chosen), dtype=np.float32),
+        targets=np.ascontiguousarray(_rows(raw.targets, chosen)),
         patient=patient[chosen],
         is_test=np.array(held_out, dtype=np.bool_),
         split_id="declared" if raw.splits is not None else f"hash:{test_fraction}",
@@ -119,6 +120,21 @@ def assemble(
         notes=raw.notes + (groups.notes if groups else ()),
         groups=groups.of(order) if groups else None,
     )
+
+
+def _is_finite(values: NDArray[Any]) -> bool:
+    """Tell whether all are numbers; the sum says yes at once for all but enormous values."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum(dtype=np.float32)
+    return bool(np.isfinite(total) or np.isfinite(values).all())
+
+
+def _rows(values: NDArray[Any], chosen: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the chosen rows; all of them as they are are not copied."""
+    if np.array_equal(chosen, np.arange(len(values))):
+        return values
+    found: NDArray[Any] = values[chosen]
+    return found
 
 
 def _test(raw: RawSamples, secret: bytes, patient: str, fraction: float) -> bool:
@@ -133,9 +149,13 @@ def bounded(patient: NDArray[np.int64], most: int | None) -> NDArray[np.int64]:
     if most is None:
         return order
     _, starts, counts = np.unique(patient[order], return_index=True, return_counts=True)
-    keep = [
-        start + np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
-        for start, count in zip(starts, counts, strict=True)
-    ]
+    keep = [start + spread(count, most) for start, count in zip(starts, counts, strict=True)]
     chosen: NDArray[np.int64] = order[np.concatenate(keep)]
     return chosen
+
+
+def spread(count: int, most: int | None) -> NDArray[np.int64]:
+    """Return the places of samples that are kept of so many: all, or `most` of them, evenly spread."""
+    if most is None:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))

@@ -23,6 +23,11 @@ def keyed(secret: bytes, purpose: str, value: str) -> bytes:
     return hmac.digest(secret, f"{purpose}:{value}".encode("utf-8", "surrogatepass"), "sha256")
 
 
+def place_of(secret: bytes, patient: str) -> bytes:
+    """Return what the patients of a cohort are sorted by."""
+    return keyed(secret, "order", patient)
+
+
 def is_held_out(secret: bytes, patient: str, fraction: float) -> bool:
     """Draw one patient's place; True means test."""
     return int.from_bytes(keyed(secret, "split", patient)[:8], "big") < fraction * 2.0**64

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from common.models import build_model
 from common.privacy.clipping import Clipping
@@ -48,9 +51,50 @@ def check_private(
     losses = task.loss(network(batch.inputs), batch.targets)
     assert losses.shape == (7,), "the loss must be one of each sample"
     assert torch.isfinite(losses).all()
+    check_device(network, task.loss, batch)
     for engine in engines:
+        if torch.cuda.is_available():
+            _check_cuda(engine, network, task.loss, batch)
         _check_sums(engine, network, task.loss, batch, tolerance)
         _check_sensitivity(engine, network, task.loss, batch)
+
+
+def check_device(network: nn.Module, loss: LossPerSample, batch: UnitBatch) -> None:
+    """Check that network and loss make no tensors beside the device of their inputs, without having another one.
+
+    On the device "meta" operations work out shapes only; that is enough to see what is where.
+    """
+    there = copy.deepcopy(network).to("meta")
+    with _OneDevice():
+        losses = loss(there(batch.inputs.to("meta")), batch.targets.to("meta"))
+        losses.sum().backward()
+    assert losses.is_meta
+    assert all(p.grad is None or p.grad.is_meta for p in there.parameters())
+
+
+class _OneDevice(TorchDispatchMode):
+    """Refuses operations on tensors of two devices; numbers without dimensions may come from anywhere."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = [v for v in tree_leaves((args, kwargs or {})) if isinstance(v, torch.Tensor)]
+        devices = {value.device for value in given if value.ndim}
+        assert len(devices) < 2, f"{func} mixes {sorted(map(str, devices))}"
+        return func(*args, **(kwargs or {}))
+
+
+def _check_cuda(engine: Name, network: nn.Module, loss: LossPerSample, batch: UnitBatch) -> None:
+    """Check that a GPU finds the sums that the processor finds."""
+    there = UnitBatch(batch.inputs.cuda(), batch.targets.cuda(), batch.unit.cuda(), batch.units)
+    expected = clipped_sum(engine, network, loss, batch, 0.3)
+    found = clipped_sum(engine, copy.deepcopy(network).to("cuda"), loss, there, 0.3)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name].cpu(), value, rtol=1e-3, atol=1e-4)
 
 
 def _check_sums(

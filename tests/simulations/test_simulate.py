@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -32,6 +33,7 @@ from server.run_folder import RunFolder
 from simulations import sites
 from simulations.console import Console, Steps
 from simulations.engines import InProcess, Ray
+from simulations.grid import InProcessGrid
 from simulations.sites import SimulatedSites
 
 Run = Callable[..., Path]
@@ -66,6 +68,17 @@ def strict(text: str) -> Any:
 def test_one_seed_gives_the_same_model_and_another_seed_another(finished: Path, run: Run) -> None:
     assert model(run()) == model(finished)
     assert model(run(seed=8)) != model(finished)
+
+
+def test_a_run_is_quiet_and_what_comes_after_is_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("client.agent")
+    monkeypatch.setattr(InProcessGrid, "close", lambda self: log.error("during"))
+    run()
+    log.error("after")
+    assert "during" not in caplog.text
+    assert "after" in caplog.text
 
 
 def test_the_seed_reaches_sampling_and_noise_and_not_the_split_alone(

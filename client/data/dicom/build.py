@@ -10,7 +10,7 @@ from client.data.dicom.cut import Cut, Part
 from client.data.dicom.display import shown
 from client.data.dicom.draw import grid
 from client.data.dicom.pixels import coloured, rescaled
-from client.data.dicom.resample import Image, patch, windowed
+from client.data.dicom.resample import Image, Patch, Region, patch, windowed
 from client.data.dicom.slices import Slice
 from client.data.dicom.unusable import Unusable
 from client.data.files import Reader
@@ -19,6 +19,7 @@ from common.data_spec import ImageSpec
 
 AIR_HU = -1000.0
 _Key = tuple[str, str | None, int]
+_Read = tuple[_Key, Region | None]
 
 
 class Builder:
@@ -28,7 +29,7 @@ class Builder:
         self._spec = spec
         self._reader = reader
         self._log = log
-        self._images: OrderedDict[_Key, Image] = OrderedDict()
+        self._images: OrderedDict[_Read, Image] = OrderedDict()
         self._unreadable: set[_Key] = set()
         self._colours = 3 if spec.colour == "rgb" else 1
         self._pad = _pad(spec)
@@ -38,10 +39,9 @@ class Builder:
         size = cut.turn.size(self._spec.image_size)
         layers = np.zeros((len(cut.layers), self._colours, *size), dtype=np.float32)
         for part, uses in _by_slice(cut).values():
-            image = self._image(part.slice)
-            if image is None:
+            cut_out = self._patch(part, size)
+            if cut_out is None:
                 return None
-            cut_out = self._patch(image, part, size)
             for number, weight in uses:
                 layers[number] += cut_out if weight == 1.0 else cut_out * np.float32(weight)
         for number, layer in enumerate(cut.layers):
@@ -54,28 +54,44 @@ class Builder:
         ordered = turned.swapaxes(0, 1) if self._spec.depth is not None else turned
         return ordered.reshape(self._spec.input_shape)
 
-    def _image(self, found: Slice) -> Image | None:
-        """Return the image [colours, rows, columns] of a slice, read or remembered."""
+    def _patch(self, part: Part, size: tuple[int, int]) -> Image | None:
+        """Return the patch [colours, rows, columns] of a slice; none if it cannot be read."""
+        made = patch(*grid(part, size, self._spec), size, part.slice.shape)
+        image = self._image(part.slice, made)
+        if image is None:
+            return None
+        return np.stack([made.of(plane, self._pad) for plane in image])
+
+    def _image(self, found: Slice, wanted: Patch) -> Image | None:
+        """Return the pixels [colours, rows, columns] that a patch touches, read or remembered.
+
+        What must be decoded is decoded as a whole and remembered so: other patches may need it.
+        """
         key = (found.file.path, found.file.member, found.frame)
         if key in self._unreadable:
             return None
-        if key not in self._images:
-            image = self._read(found)
+        region = wanted.region if found.native is not None else None
+        if (key, region) not in self._images:
+            image = self._read(found, region)
             if image is None:
                 self._unreadable.add(key)
                 return None
-            self._images[key] = image
+            self._images[key, region] = image
             if len(self._images) > self._spec.planes + 1:
                 self._images.popitem(last=False)
-        self._images.move_to_end(key)
-        return self._images[key]
+        self._images.move_to_end((key, region))
+        image = self._images[key, region]
+        if region is not None:
+            return image
+        inside = wanted.region
+        return image[:, inside.top : inside.bottom, inside.left : inside.right]
 
-    def _read(self, found: Slice) -> Image | None:
+    def _read(self, found: Slice, region: Region | None) -> Image | None:
         try:
             if found.colour and self._spec.colour == "rgb":
-                image = coloured(found, self._reader)
+                image = coloured(found, self._reader, region)
             else:
-                image = rescaled(found, self._reader)
+                image = rescaled(found, self._reader, region)
             if self._spec.intensity == "voi":
                 image = shown(image, found, self._reader)
         except Unusable as reason:
@@ -86,10 +102,6 @@ class Builder:
             return None
         planes = image.transpose(2, 0, 1) if image.ndim == 3 else image[None]
         return np.broadcast_to(planes, (self._colours, *planes.shape[1:]))
-
-    def _patch(self, image: Image, part: Part, size: tuple[int, int]) -> Image:
-        centre, step = grid(part, size, self._spec)
-        return np.stack([patch(plane, centre, step, size, self._pad) for plane in image])
 
 
 def _pad(spec: ImageSpec) -> float:

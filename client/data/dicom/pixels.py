@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from client.data.dicom.decode import decoded
 from client.data.dicom.opening import opened
+from client.data.dicom.resample import Region
 from client.data.dicom.slices import Native, Slice
 from client.data.dicom.tables import read_palette, read_table
 from client.data.dicom.unusable import Unusable
@@ -18,17 +19,36 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _MODEST = 1e9
 
 
-def rescaled(slice_: Slice, reader: Reader) -> NDArray[np.float32]:
+def rescaled(slice_: Slice, reader: Reader, region: Region | None = None) -> NDArray[np.float32]:
     """Return the image [rows, columns] as float32; a coloured one as its brightness, 0 to 255.
+
+    Args:
+        slice_: the image.
+        reader: opens its file.
+        region: what is wanted of it; none: all. Plain pixels outside it are not even read.
 
     Raises:
         Unusable: it cannot be decoded; the message is the reason.
         OSError: the file cannot be read.
     """
     if slice_.colour:
-        brightness: NDArray[np.float32] = coloured(slice_, reader) @ LUMA
+        brightness: NDArray[np.float32] = coloured(slice_, reader, region) @ LUMA
         return brightness
-    stored = _stored(slice_, reader)
+    if _may_be_no_number(slice_):  # then the whole image is looked at
+        values = _rescaled(slice_, _stored(slice_, reader), reader)
+        if not np.isfinite(values).all():
+            raise Unusable("values that are no numbers")
+        return values if region is None else region.of(values)
+    return _rescaled(slice_, _stored(slice_, reader, region), reader)
+
+
+def _may_be_no_number(slice_: Slice) -> bool:
+    native = slice_.native is not None and "f" not in slice_.native.dtype
+    modest = abs(slice_.slope) < _MODEST and abs(slice_.intercept) < _MODEST
+    return not (modest and (native or slice_.encoded is not None))
+
+
+def _rescaled(slice_: Slice, stored: NDArray[Any], reader: Reader) -> NDArray[np.float32]:
     values, top = _modality(slice_, stored, reader)
     if slice_.inverted_bits:
         values = np.float32(top) - values
@@ -36,20 +56,17 @@ def rescaled(slice_: Slice, reader: Reader) -> NDArray[np.float32]:
         values *= np.float32(slice_.slope)
     if slice_.intercept:
         values += np.float32(slice_.intercept)
-    modest = abs(slice_.slope) < _MODEST and abs(slice_.intercept) < _MODEST
-    if not (modest and stored.dtype.kind in "iu") and not np.isfinite(values).all():
-        raise Unusable("values that are no numbers")
     return values
 
 
-def coloured(slice_: Slice, reader: Reader) -> NDArray[np.float32]:
-    """Return a coloured image [rows, columns, 3], each from 0 to 255.
+def coloured(slice_: Slice, reader: Reader, region: Region | None = None) -> NDArray[np.float32]:
+    """Return a coloured image [rows, columns, 3], each from 0 to 255; of a region only, if one is given.
 
     Raises:
         Unusable: it cannot be decoded; the message is the reason.
         OSError: the file cannot be read.
     """
-    stored = _stored(slice_, reader)
+    stored = _stored(slice_, reader, region)
     if slice_.colour == "palette":
         with opened(slice_.file, reader) as stream:
             palette = read_palette(stream)
@@ -96,28 +113,31 @@ def _modality(
     return table.of(stored), _top(table.bits)
 
 
-def _stored(slice_: Slice, reader: Reader) -> NDArray[Any]:
+def _stored(slice_: Slice, reader: Reader, region: Region | None = None) -> NDArray[Any]:
     if slice_.native is not None:
-        stored = _native(slice_, slice_.native, reader)
-    elif slice_.encoded is not None:
-        with opened(slice_.file, reader) as stream:
-            stored = decoded(stream, slice_.encoded, slice_.shape, slice_.frame)
-    else:
+        return _native(
+            slice_, slice_.native, reader, region or Region(0, slice_.shape[0], 0, slice_.shape[1])
+        )
+    if slice_.encoded is None:
         raise Unusable("no pixel data")
+    with opened(slice_.file, reader) as stream:
+        stored = decoded(stream, slice_.encoded, slice_.shape, slice_.frame)
     if stored.shape[:2] != slice_.shape or stored.ndim != 2 + (slice_.colour == "rgb"):
         raise Unusable("decoded size differs from the header")
-    return stored
+    return stored if region is None else region.of(stored)
 
 
-def _native(slice_: Slice, native: Native, reader: Reader) -> NDArray[Any]:
+def _native(slice_: Slice, native: Native, reader: Reader, region: Region) -> NDArray[Any]:
+    """Read the rows of a region, and cut its columns out of them."""
     dtype = np.dtype(native.dtype)
-    rows, columns = slice_.shape
+    columns = slice_.shape[1]
+    row_bytes = columns * dtype.itemsize
     with opened(slice_.file, reader) as stream:
-        stream.seek(native.offset)
-        content = stream.read(rows * columns * dtype.itemsize)
-    if len(content) != rows * columns * dtype.itemsize:
+        stream.seek(native.offset + region.top * row_bytes)
+        content = stream.read((region.bottom - region.top) * row_bytes)
+    if len(content) != (region.bottom - region.top) * row_bytes:
         raise Unusable("truncated")
-    words = np.frombuffer(content, dtype).reshape(rows, columns)
+    words = np.frombuffer(content, dtype).reshape(-1, columns)[:, region.left : region.right]
     return _used_bits(words, native.bits_stored, native.high_bit)
 
 

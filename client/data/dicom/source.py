@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -31,9 +31,11 @@ class DicomSource:
 
     Attributes:
         archive: the data set's index, up to date; none: one is made for this time only.
+        order: patients are read in the order of this.
     """
 
     archive: Archive | None = None
+    order: Callable[[str], Any] = str
 
     def load(
         self, dataset: DicomDataset, spec: ImageSpec, classes: Sequence[str] | None
@@ -56,7 +58,7 @@ class DicomSource:
             spotter = Spotter(spec, spots)
         with self._held(dataset, spec) as held:
             held.refuse(log, besides=[dataset.labels])
-            patients = _labelled(held, labels, dataset, log)
+            patients = sorted(_labelled(held, labels, dataset, log), key=self.order)
             marks = read_marks(dataset, spec, patients, log)
             selection = Selection(held, spec, patients, labels.points, marks)
             chosen = selection.cuts(log)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from client.data.dicom.slices import Slice
 from client.data.index.listing import file_of
@@ -110,9 +110,11 @@ class Indexed(Protocol):
 
     Attributes:
         archive: set before `load`; none: the source makes an index for itself.
+        order: what patients are best read in the order of: that of the cohort, which then need not move their samples.
     """
 
     archive: Archive | None
+    order: Callable[[str], Any]
 
 
 @contextmanager

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from client.data.files import File, is_ignored, unpack
 
 FLAT = b"\0"
 _AT_ONCE = 4096
+_TIMES = struct.Struct("=4q").pack
+_NO_TIMES = _TIMES(0, 0, -1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +125,27 @@ def _is_text(names: list[str]) -> bool:
 def _place(folder: str, prefix: str, names: list[str]) -> Iterator[Place]:
     """Yield a folder as a place, and then its archives."""
     digest, newest, archives = hashlib.sha256(), 0, []
-    at = os.open(
-        folder, os.O_PATH
-    )  # names are looked up from here: shorter than from the root each time
+    # Names are looked up from here: shorter than from the root each time.
+    at = os.open(folder, os.O_PATH)
     try:
         for start in range(0, len(names), _AT_ONCE):
-            lines = []
-            for name in names[start : start + _AT_ONCE]:
+            together = names[start : start + _AT_ONCE]
+            packed = []
+            for name in together:
                 try:
                     status = os.stat(name, dir_fd=at)
                 except OSError:
-                    lines.append(name)
+                    packed.append(_NO_TIMES)
                     continue
-                mode, size = status.st_mode, status.st_size
-                changed, modified = status.st_ctime_ns, status.st_mtime_ns
-                lines.append(f"{name}\0{size}\0{modified}\0{changed}\0{mode}")
                 if name[-1] in "pP" and _is_archive(name, status):
-                    archives.append((name, status))
-                elif changed > newest or modified > newest:
-                    newest = max(changed, modified)
-            digest.update("\n".join((*lines, "")).encode("utf-8", "surrogateescape"))
+                    archives.append((name, status))  # its times are those of a place of its own
+                packed.append(
+                    _TIMES(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_mode)
+                )
+            stamps = b"".join(packed)
+            digest.update("\n".join((*together, "")).encode("utf-8", "surrogateescape"))
+            digest.update(stamps)
+            newest = max(newest, _newest(stamps))
     finally:
         os.close(at)
 
@@ -152,6 +158,12 @@ def _place(folder: str, prefix: str, names: list[str]) -> Iterator[Place]:
     yield Place(key_of(prefix), digest.digest(), newest, entries)
     for name, status in archives:
         yield _archive(f"{prefix}{name}", f"{folder}/{name}", status)
+
+
+def _newest(stamps: bytes) -> int:
+    """Return the last of the times in packed stamps; 0 if there are none."""
+    times = np.frombuffer(stamps, np.int64).reshape(-1, 4)[:, :2]
+    return int(times.max(initial=0))
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ def write(folder: Path, cohort: Cohort) -> None:
     Raises:
         OSError: the disk is full or read-only.
     """
-    sums = {}
-    for name, array in _arrays(cohort).items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        sums[name] = _checksum(array)
+    arrays = _arrays(cohort)
+    with ThreadPoolExecutor(1) as beside:  # sums are made while the disk writes
+        sums = {name: beside.submit(_checksum, array) for name, array in arrays.items()}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
     meta = {
-        "crc32": sums,
+        "crc32": {name: made.result() for name, made in sums.items()},
         "split_id": cohort.split_id,
         "counts": dict(cohort.quarantine.counts),
         "details": cohort.quarantine.details,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import selectors
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 from client.data.workers.wire import Answer, Outcome
 from client.data.workers.worker import Job, Worker
+from common.errors import MachineError
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Limits:
 LIMITS = Limits()
 BATCH = 8
 """Jobs on their way to a worker at once: so many that it seldom waits, so few that they weigh nothing."""
+MOST_FALSE_STARTS = 5
+"""Workers in a row that may end before they begin: an idle one may end just now, the system may want its memory."""
 _idle: list[Worker] = []
 _taken = [0]
 _lock = threading.Lock()
@@ -48,16 +52,21 @@ def outcomes(
     """Do jobs in worker processes; yield (number of the job, outcome) in the order in which they are done.
 
     Neither a job that crashes its worker nor one that hangs stops the others: it is refused.
+    Workers that end before they begin with a job are another matter: then the installation is to blame, not the jobs.
 
     Args:
         function: of a module; it gets a job and returns plain data and arrays.
         jobs: taken as workers become free, never all at once.
         limits: of each job.
+
+    Raises:
+        MachineError: one worker after the other cannot begin.
     """
     name = f"{function.__module__}:{function.__qualname__}"
     waiting: deque[Job] = deque()
     numbered = enumerate(jobs)
     team: list[Worker] = []
+    false_starts = 0
     try:
         with selectors.DefaultSelector() as selector:
             while True:
@@ -65,7 +74,12 @@ def outcomes(
                 if not selector.get_map():
                     break
                 for key, _ in selector.select():
-                    yield from _received(key.data, team, selector, waiting)
+                    found = _received(key.data, team, selector, waiting)
+                    false_starts = 0 if found is not None else false_starts + 1
+                    if false_starts > MOST_FALSE_STARTS:
+                        raise _cannot_begin(limits)
+                    if found is not None:
+                        yield found
     finally:
         for worker in team:
             _give_back(worker)
@@ -100,7 +114,8 @@ def _received(
     team: list[Worker],
     selector: selectors.BaseSelector,
     waiting: deque[Job],
-) -> Iterator[tuple[int, Outcome]]:
+) -> tuple[int, Outcome] | None:
+    """Take what a worker has to say; none: it ended before it began, and its jobs wait for another."""
     answers = worker.answers
     found = worker.receive()
     ended = not worker.is_alive()
@@ -111,8 +126,15 @@ def _received(
     if ended:
         team.remove(worker)
         _give_back(worker)
-    if found is not None:
-        yield found
+    return found
+
+
+def _cannot_begin(limits: Limits) -> MachineError:
+    return MachineError(
+        "The programs that read files cannot start.",
+        fix=f"See what this prints: {sys.executable} -P -m client.data.workers.child {limits.memory} < /dev/null; "
+        "if it prints nothing, free some memory; else install Consilium anew.",
+    )
 
 
 def _may_grow(team: list[Worker]) -> bool:
@@ -141,7 +163,6 @@ def _give_back(worker: Worker) -> None:
         _taken[0] -= 1
         keep = not worker.busy and worker.is_alive() and len(_idle) < cores()
         if keep:
-            worker.rest()
             _idle.append(worker)
     if not keep:
         worker.kill()

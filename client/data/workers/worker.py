@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from client.data.workers.wire import Outcome, Refused, Whole, read_outcome, write_frame
+from client.data.workers.wire import Outcome, Refused, Whole, read_frame, read_outcome, write_frame
 
 CRASHED = "crashed the program that reads it"
 TOO_LONG = "takes too long to read"
@@ -35,7 +35,7 @@ class Worker:
     def __init__(self, memory: int) -> None:
         command = [sys.executable, "-P", "-m", "client.data.workers.child", str(memory)]
         self.memory = memory
-        self._rested = False
+        self._greeted = False
         self._waiting: deque[Job] = deque()
         self._process = subprocess.Popen(
             command,
@@ -62,28 +62,27 @@ class Worker:
 
     def send(self, function: str, seconds: int, jobs: Sequence[Job]) -> None:
         """Give it jobs, numbered by the caller; it must not be busy."""
+        self._greeted = False
         self._waiting.extend(jobs)
         content = pickle.dumps((function, seconds, [job for _, job in jobs]))
         with suppress(BrokenPipeError):  # it ended: `receive` says so
             write_frame(self._jobs, content)
 
-    def rest(self) -> None:
-        """Note that it may end by itself from now on, since it has no work."""
-        self._rested = True
-
     def receive(self) -> tuple[int, Outcome] | None:
         """Wait for the next outcome; return it with the job's number.
 
-        None says that it had ended of itself before it saw its jobs: no job is to blame, all are in `left`.
+        None says that it ended before it began with its jobs: no job is to blame, all are in `left`.
         """
         try:
+            if not self._greeted:
+                read_frame(self.answers)
+                self._greeted = True
             outcome = read_outcome(self.answers)
         except EOFError:
             status = self.kill()
-            if self._rested and status == 0:
+            if not self._greeted:
                 return None
             outcome = Refused(TOO_LONG if status == -signal.SIGALRM else CRASHED)
-        self._rested = False
         return self._waiting.popleft()[0], outcome
 
     def left(self) -> list[Job]:

@@ -8,6 +8,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,13 +97,13 @@ def _read(
 def _names(look: StudyLook, source: object, config: object, folder: SiteFolder) -> list[str]:
     """Return identifiers in the order in which the cohort numbers its patients."""
     from client.data.samples import Source
-    from client.data.split import keyed
+    from client.data.split import place_of
 
     assert look.cohort is not None
     reader: Source = source  # type: ignore[assignment]
     raw = reader.load(config, look.spec, look.classes or None)
     secret = secret_of(folder) or STAND_IN
-    names = sorted(set(raw.patients), key=lambda each: keyed(secret, "order", each))
+    names = sorted(set(raw.patients), key=partial(place_of, secret))
     if len(names) != look.cohort.patients:
         raise DataError("The data set changed while it was looked at.", fix="Look again.")
     return names

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from client.data.cohort import Cohort, assemble
 from client.data.samples import RawSamples
-from client.data.split import declared_splits, is_held_out
+from client.data.split import declared_splits, is_held_out, place_of
 from common.errors import DataError
 
 SECRET = b"s" * 32
@@ -50,6 +50,30 @@ def test_patients_are_grouped_disjoint_and_bounded(patients: list[str], most: in
     assert sorted([*made.rows("train"), *made.rows("test")]) == list(range(made.samples))
     originals = [patients[int(row)] for row in made.inputs[:, 0]]
     assert len(set(zip(originals, made.patient, strict=True))) == made.patients
+
+
+def test_samples_in_the_cohorts_order_are_not_moved() -> None:
+    patients = sorted(map(str, range(30)), key=lambda patient: place_of(SECRET, patient))
+    rows = np.arange(30, dtype=np.float32)[:, None]
+    for names, most, shared in ((patients, None, True), (patients[::-1], None, False)):
+        raw = RawSamples(rows, np.zeros(30, np.int64), names)
+        made = assemble(raw, secret=SECRET, test_fraction=0.25, most=most, where="here")
+        assert np.shares_memory(made.inputs, rows) == shared
+        assert [names[int(row)] for row in made.inputs[:, 0]] == patients
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_is_refused_and_an_enormous_one_is_not(bad: float) -> None:
+    rows = np.full((4, 1), 3e38, np.float32)
+    targets, names = np.zeros(4, np.int64), ["a", "b", "c", "d"]
+    assemble(
+        RawSamples(rows, targets, names), secret=SECRET, test_fraction=0.25, most=None, where=""
+    )
+    rows[2] = bad
+    with pytest.raises(DataError, match="not numbers"):
+        assemble(
+            RawSamples(rows, targets, names), secret=SECRET, test_fraction=0.25, most=None, where=""
+        )
 
 
 def test_the_secret_decides_order_and_split() -> None:

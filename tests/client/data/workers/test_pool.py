@@ -16,6 +16,7 @@ from client.data.workers import child, pool
 from client.data.workers.pool import Limits, outcomes
 from client.data.workers.wire import UNREADABLE, Answer, Refused
 from client.data.workers.worker import CRASHED, TOO_LONG
+from common.errors import MachineError
 
 QUICK = Limits(seconds=2)
 
@@ -76,6 +77,16 @@ def test_workers_are_kept_and_one_that_ended_is_replaced() -> None:
     os.kill(int(kept), signal.SIGTERM)
     assert len(dict(outcomes(do, [("fine", 1)] * 3))) == 3
     assert kept not in children()
+
+
+def test_a_worker_that_cannot_begin_is_not_the_files_fault() -> None:
+    def function(job: object) -> Answer:
+        raise AssertionError
+
+    function.__module__ = "a_module_that_is_not_installed"
+    with pytest.raises(MachineError, match="cannot start"):
+        dict(outcomes(function, range(3)))
+    assert len(dict(outcomes(do, [("fine", 1)] * 3))) == 3
 
 
 def test_a_worker_ends_when_nobody_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
