@@ -31,6 +31,7 @@ class _Block:
     targets: NDArray[Any]
     patients: list[str] = field(repr=False)
     split: str | None
+    nameless: bool
 
 
 class ArraySource:
@@ -54,6 +55,7 @@ class ArraySource:
             targets=targets[mine],
             patients=[patients[row] for row in mine],
             splits=splits,
+            nameless=any(block.nameless for block in blocks),
         )
 
 
@@ -108,7 +110,7 @@ def _block(
             where=str(dataset.path),
             fix=f"Give each image one entry in {key} and one patient.",
         )
-    return _Block(images, targets, patients, split)
+    return _Block(images, targets, patients, split, nameless=name not in archive)
 
 
 def _array(archive: Archive, name: str, dataset: ArrayDataset) -> NDArray[Any]:

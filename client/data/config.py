@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from client.data.config_base import Dataset, Filtered, Held, Join, LocalPath, TextFormat
 from client.data.episodes.config import EpisodeDataset
+from client.data.molecules.config import MoleculeDataset
 from client.data.pacs.config import PacsConfig
 from client.data.records.config import RecordDataset
 from client.data.signals.config import SignalDataset
@@ -179,6 +180,7 @@ DatasetConfig = Annotated[
     | SignalDataset
     | RecordDataset
     | EpisodeDataset
+    | MoleculeDataset
     | FusedDataset,
     Field(discriminator="kind"),
 ]

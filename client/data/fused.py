@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client.data.cohort import spread
 from client.data.config import FusedDataset
 from client.data.config_base import Dataset
 from client.data.quarantine import MAX_DETAILS, Quarantine, QuarantineLog
 from client.data.samples import RawSamples, Source
-from client.data.signals.config import SignalDataset
 from client.data.signals.labels import read_labels
 from client.data.signals.source import read_recordings
 from client.data.steps.apply import targets_after_steps
+from client.data.unlabelled import records, table_rows
 from common import plugins
-from common.data_spec import FusedSpec, SignalSpec
+from common.data_spec import FusedSpec
 from common.data_spec.fused import Place
 from common.errors import DataError, StudyError
 
@@ -36,39 +38,20 @@ class FusedSource:
 
         A patient has as many samples as the part of which it has most; the others start over from their first.
         """
-        found = {
-            name: _read(name, dataset.parts[name], spec, classes) for name in _here(dataset, spec)
-        }
+        found = {}
+        for name in parts_here(dataset, spec):
+            part, own = spec.parts[name], dataset.parts[name]
+            with_labels = name == spec.target
+            try:
+                raw = _labelled(own, part, classes) if with_labels else without_labels(own, part)
+            except DataError as error:
+                where = f"part '{name}', {error.where}"
+                raise DataError(error.what, where=where, fix=error.fix) from None
+            found[name] = as_seen(name, raw, spec)
         return put_together(found, spec)
 
 
-def put_together(found: Mapping[str, RawSamples], spec: FusedSpec) -> RawSamples:
-    """Return the samples of all patients who have a target.
-
-    Args:
-        found: the parts that the site has.
-        spec: says where each lies in a sample.
-    """
-    rows = {name: _rows(part.patients) for name, part in found.items()}
-    targets = found[spec.target]
-    patients = list(rows[spec.target])
-    counts = [max(len(r[p]) for r in rows.values() if p in r) for p in patients]
-    inputs = np.zeros((sum(counts), *spec.input_shape), np.float32)
-    for place in spec.layout:
-        if place.name in found:
-            _fill(inputs, found[place.name].inputs, place, rows[place.name], patients, counts)
-    chosen = [_turns(rows[spec.target][p], n) for p, n in zip(patients, counts, strict=True)]
-    return RawSamples(
-        inputs=inputs,
-        targets=targets.targets[np.concatenate([np.empty(0, np.int64), *chosen])],
-        patients=[p for p, n in zip(patients, counts, strict=True) for _ in range(n)],
-        splits=targets.splits,
-        quarantine=_left_out(found),
-        notes=tuple(_notes(found, rows, patients)),
-    )
-
-
-def _here(dataset: FusedDataset, spec: FusedSpec) -> list[str]:
+def parts_here(dataset: FusedDataset, spec: FusedSpec) -> list[str]:
     """Return the names of the parts that the site has.
 
     Raises:
@@ -95,27 +78,73 @@ def _here(dataset: FusedDataset, spec: FusedSpec) -> list[str]:
     return [name for name in sorted(spec.parts) if name not in dataset.absent]
 
 
-def _read(
-    name: str, dataset: Dataset, spec: FusedSpec, classes: Sequence[str] | None
-) -> RawSamples:
-    """Read one part; its samples are as its network sees them."""
-    part = spec.parts[name]
-    try:
-        raw = _samples(dataset, part, classes if name == spec.target else None, name == spec.target)
-    except DataError as error:
-        raise DataError(error.what, where=f"part '{name}', {error.where}", fix=error.fix) from None
-    inputs, _ = targets_after_steps(raw.inputs, np.zeros(len(raw.inputs)), part)
-    return RawSamples(inputs, raw.targets, raw.patients, raw.splits, raw.quarantine, raw.notes)
+def without_labels(dataset: Any, part: Any) -> RawSamples:
+    """Read the samples of a part beside the target; what they are labelled with is not looked for.
 
-
-def _samples(
-    dataset: Dataset, part: Any, classes: Sequence[str] | None, labelled: bool
-) -> RawSamples:
-    if isinstance(part, SignalSpec) and isinstance(dataset, SignalDataset) and not labelled:
+    Args:
+        dataset: the site's description of the part.
+        part: what the study asks for.
+    """
+    if dataset.kind == "signals":
         log = QuarantineLog()
         return read_recordings(dataset, part, read_labels(dataset, None, log), log)
+    if dataset.kind == "table":
+        return table_rows(dataset, part)[0]
+    if dataset.kind == "records":
+        return records(dataset, part, dataset.patient)
+    return _labelled(dataset, part, None)
+
+
+def _labelled(dataset: Dataset, part: Any, classes: Sequence[str] | None) -> RawSamples:
     source: Source = plugins.load("sources", part.kind)()
     return source.load(dataset, part, classes)
+
+
+def as_seen(name: str, raw: RawSamples, spec: FusedSpec) -> RawSamples:
+    """Return a part's samples as its network sees them: after the part's own steps.
+
+    Raises:
+        DataError: they do not say whose they are, so that they cannot be put to the other parts.
+    """
+    if raw.nameless:
+        raise DataError(
+            "The data do not say whose they are, so they cannot be put to the other parts.",
+            where=f"part '{name}'",
+            fix="Name the patients: a column (patient) of a table, an array (patients) of an .npz file.",
+        )
+    inputs, _ = targets_after_steps(raw.inputs, np.zeros(len(raw.inputs)), spec.parts[name])
+    return replace(raw, inputs=inputs)
+
+
+def put_together(found: Mapping[str, RawSamples], spec: FusedSpec) -> RawSamples:
+    """Return the samples of all patients who have a target, at most as many of each as the study takes.
+
+    Args:
+        found: the parts that the site has.
+        spec: says where each lies in a sample.
+    """
+    rows = {name: _rows(part.patients) for name, part in found.items()}
+    targets = found[spec.target]
+    kept = {
+        patient: spread(
+            max(len(own[patient]) for own in rows.values() if patient in own),
+            spec.max_samples_per_patient,
+        )
+        for patient in rows[spec.target]
+    }
+    inputs = np.zeros((sum(map(len, kept.values())), *spec.input_shape), np.float32)
+    for place in spec.layout:
+        if place.name in found:
+            _fill(inputs, found[place.name].inputs, place, rows[place.name], kept)
+    chosen = [_turns(rows[spec.target][patient], places) for patient, places in kept.items()]
+    return RawSamples(
+        inputs=inputs,
+        targets=targets.targets[np.concatenate([np.empty(0, np.int64), *chosen])],
+        patients=[patient for patient, places in kept.items() for _ in places],
+        splits=targets.splits,
+        quarantine=_left_out(found),
+        notes=tuple(_notes(found, rows, spec.target)),
+    )
 
 
 def _rows(patients: Sequence[str]) -> Rows:
@@ -125,9 +154,9 @@ def _rows(patients: Sequence[str]) -> Rows:
     return {patient: np.array(each, np.int64) for patient, each in found.items()}
 
 
-def _turns(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return so many of the rows; after the last comes the first again."""
-    return np.resize(rows, count)
+def _turns(rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows at some places of a line in which the first comes again after the last."""
+    return rows[places % len(rows)]
 
 
 def _fill(
@@ -135,17 +164,16 @@ def _fill(
     values: NDArray[np.float32],
     place: Place,
     rows: Rows,
-    patients: Sequence[str],
-    counts: Sequence[int],
+    kept: Rows,
 ) -> None:
     """Write a part into the samples of the patients who have it."""
     end = 0
-    for patient, count in zip(patients, counts, strict=True):
-        start, end = end, end + count
+    for patient, places in kept.items():
+        start, end = end, end + len(places)
         if patient in rows:
-            chosen = values[_turns(rows[patient], count)]
+            chosen = values[_turns(rows[patient], places)]
             inputs[start:end, place.flag] = 1.0
-            inputs[start:end, place.start : place.end] = chosen.reshape(count, -1)
+            inputs[start:end, place.start : place.end] = chosen.reshape(len(places), -1)
 
 
 def _left_out(found: Mapping[str, RawSamples]) -> Quarantine:
@@ -158,16 +186,16 @@ def _left_out(found: Mapping[str, RawSamples]) -> Quarantine:
     return Quarantine(dict(sorted(counts.items())), tuple(details[:MAX_DETAILS]))
 
 
-def _notes(
-    found: Mapping[str, RawSamples], rows: Mapping[str, Rows], patients: Sequence[str]
-) -> list[str]:
-    """Say how many patients lack a part, and how many have no target."""
+def _notes(found: Mapping[str, RawSamples], rows: Mapping[str, Rows], target: str) -> list[str]:
+    """Say how many patients lack a part, and how many lack the one with the target."""
     notes = [f"Part '{name}': {note}" for name, part in found.items() for note in part.notes]
-    everybody = set(patients)
+    everybody = set(rows[target])
     for name, own in rows.items():
         lacking, strangers = len(everybody - set(own)), len(set(own) - everybody)
         if lacking:
             notes.append(f"Part '{name}': {lacking} of {len(everybody)} patients do not have it.")
         if strangers:
-            notes.append(f"Part '{name}': {strangers} patients have no target and are left out.")
+            notes.append(
+                f"Part '{name}': {strangers} patients are not in part '{target}' and are left out."
+            )
     return notes

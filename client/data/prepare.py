@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from client.data.config import DatasetConfig, members
 from client.data.dicom import decoders
 from client.data.index.archive import Archive, Indexed, archive
 from client.data.index.schema import program
+from client.data.molecules import rdkit
 from client.data.quarantine_page import write_page
 from client.data.samples import RawSamples, Source
+from client.data.split import place_of
 from client.data.steps.apply import targets_after_steps
 from client.data.store.cache import Cache
 from client.data.store.key import cache_key
@@ -103,12 +106,17 @@ def _key(
 ) -> str:
     description = _description(dataset, spec, classes, subgroups)
     if found is None or dataset.kind == "fused":
-        images = any(each.kind == "dicom" for each in members("", dataset).values())
-        made_by = program(*PROGRAMS) + decoders.installed() if images else ""
-        return cache_key(secret, description, sources(dataset), made_by)
+        return cache_key(secret, description, sources(dataset), _made_by(dataset))
     beside = [path for path in sources(dataset) if path != dataset.path]
     made_by = program(*PROGRAMS) + decoders.installed()
     return cache_key(secret, description, beside, found.fingerprint() + made_by)
+
+
+def _made_by(dataset: DatasetConfig) -> str:
+    """Return the versions of what draws the samples of a data set without an index."""
+    kinds = {each.kind for each in members("", dataset).values()}
+    images = program(*PROGRAMS) + decoders.installed() if "dicom" in kinds else ""
+    return images + (rdkit.installed() if "molecules" in kinds else "")
 
 
 def sources(dataset: DatasetConfig) -> list[Path]:
@@ -122,7 +130,7 @@ def sources(dataset: DatasetConfig) -> list[Path]:
         found.append(dataset.masks)
     if dataset.kind == "records":
         found.append(dataset.outcomes)
-    if dataset.kind in ("table", "series", "records", "episodes"):
+    if dataset.kind in ("table", "series", "records", "episodes", "molecules"):
         found += [join.path for join in dataset.join]
     return found
 
@@ -162,6 +170,7 @@ def _build(
     source: Source = plugins.load("sources", spec.kind)()
     if found is not None and isinstance(source, Indexed):
         source.archive = found
+        source.order = partial(place_of, secret)
     try:
         raw = source.load(dataset, spec, classes)
         groups = read_groups(dataset, subgroups, found) if subgroups else None

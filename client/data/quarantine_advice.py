@@ -72,6 +72,7 @@ _FILES = {
 _ROWS = {
     "no patient id": "Fill the column in: a row that belongs to nobody cannot be protected, so it is not used.",
     "no record key": "Fill the key column in: without it the readings of the row are not found.",
+    "repeated record key": "Two rows have one key: the first is used. Remove the other, or set filter.",
     "no target value": "A row without an outcome cannot be used. See whether it is missing in your system, too.",
     "no time": _CLOCK,
     "no complete window": "Too few readings, or gaps between them. If it is most of them, "
@@ -86,6 +87,14 @@ _ROWS = {
     "reading without a value": f"An empty field. {_NOTHING}",
     "impossible value": _UNIT,
     "impossible change": "A jump that no body makes: an artefact, or two patients in one recording. See whose it is.",
+}
+_MOLECULES = {
+    "no SMILES": "Fill the column in. The structure is needed as SMILES; a name or a number of a register is none.",
+    "SMILES": "Write the structure anew with a chemistry program, and export it as SMILES.",
+    "SMILES of more than": f"It is longer than any drug's. {_NOTHING}",
+    "molecule with more atoms": f"The study looks at smaller molecules only. {_NOTHING}",
+    "molecule with an unusual": f"A metal complex or the like, which the study's network does not know. {_NOTHING}",
+    "salt or mixture": "Write the active part alone, without the ions that it is dispensed with.",
 }
 _RECORDINGS = {
     "it has no label": "Add the recording to the table of labels; its key there is its path without the ending.",
@@ -139,7 +148,7 @@ def advice(reason: str, kind: str = "") -> str:
         return _TABLES
     if fault.endswith(" images missing"):
         return "The archive sent fewer images than it has. Fetch again; what is here already is not fetched twice."
-    known = _ROWS | _FILES | _IMAGES if kind == "dicom" else _IMAGES | _FILES | _ROWS
+    known = _ROWS | _FILES | _IMAGES if kind == "dicom" else _IMAGES | _FILES | _ROWS | _MOLECULES
     return _nearest(reason, known) or _OTHER
 
 

@@ -23,6 +23,7 @@ class RawSamples:
         splits: "train" or "test" of each patient where the site declares it; none: to be drawn.
         quarantine: what was left out.
         notes: sentences for the site's people; counts only.
+        nameless: the data name no patients, so each sample was taken for a patient of its own.
     """
 
     inputs: NDArray[np.float32]
@@ -31,6 +32,7 @@ class RawSamples:
     splits: Mapping[str, str] | None = field(default=None, repr=False)
     quarantine: Quarantine = NOTHING
     notes: tuple[str, ...] = ()
+    nameless: bool = False
 
 
 @dataclass(frozen=True)

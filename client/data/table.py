@@ -15,7 +15,8 @@ from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
 from client.data.split import declared_splits
-from client.data.targets import class_numbers, with_time
+from client.data.target_column import TargetColumn
+from client.data.targets import with_time
 from client.data.units import conversion
 from common.data_spec import TableSpec
 
@@ -31,23 +32,20 @@ class TableSource:
         frame = _rows(dataset, spec)
         log = QuarantineLog()
         patients = patients_of(frame, dataset)
-        target = tabular.replaced(
-            frame[dataset.local(spec.target)], dataset.replace.get(spec.target, {})
-        )
+        target = TargetColumn.read(frame, spec, dataset, where=where)
         time = _time(frame, dataset, spec)
         usable = _usable(frame, dataset, spec, patients, target, time, log)
-        frame, patients, target = frame[usable], patients[usable], target[usable]
+        frame, patients = frame[usable], patients[usable]
         inputs, notes = encode(frame, Columns(dataset, where, dataset.absent), spec.features)
-        numbers = class_numbers(
-            target, spec, classes, where=f"{where}, '{target.name}'", identifiers=set(patients)
-        )
+        targets, doubts = target.encoded(usable, classes, identifiers=set(patients))
         return RawSamples(
             inputs=inputs,
-            targets=with_time(numbers, None if time is None else time[usable], spec),
+            targets=with_time(targets, None if time is None else time[usable], spec),
             patients=patients.tolist(),
             splits=_splits(frame, patients, dataset),
             quarantine=log.result(),
-            notes=notes,
+            notes=(*notes, *doubts),
+            nameless=dataset.patient is None,
         )
 
 
@@ -90,14 +88,14 @@ def _usable(
     dataset: TableDataset,
     spec: TableSpec,
     patients: pd.Series[Any],
-    target: pd.Series[Any],
+    target: TargetColumn,
     time: NDArray[np.float64] | None,
     log: QuarantineLog,
 ) -> NDArray[np.bool_]:
     reasons: list[tuple[str, NDArray[np.bool_]]] = []
     if dataset.patient is not None:
         reasons.append(("no patient id", tabular.is_missing(patients, dataset)))
-    reasons.append(("no target value", tabular.is_missing(target, dataset)))
+    reasons += target.faults()
     if time is not None:
         reasons.append(("no follow-up time", ~(time >= 0)))
     for feature in spec.features:

@@ -46,12 +46,12 @@ def class_numbers(
 
 
 def with_time(
-    numbers: NDArray[np.int64], time: NDArray[np.float64] | None, spec: ClassedSpec
+    numbers: NDArray[Any], time: NDArray[np.float64] | None, spec: ClassedSpec
 ) -> NDArray[Any]:
-    """Return the targets: the class numbers, or with a follow-up the intervals lived through and the event, [N, 2].
+    """Return the targets as they are, or with a follow-up the intervals lived through and the event, [N, 2].
 
     Args:
-        numbers: [N] classes; with a follow-up, 1 is the event.
+        numbers: [N, ...]; with a follow-up classes [N], of which 1 is the event.
         time: [N] until the event or last sight, in the follow-up's unit; none without a follow-up.
         spec: the study's `[data]`.
     """

@@ -17,12 +17,13 @@ from common.data_spec.episodes import EpisodeSpec
 from common.data_spec.follow_up import FollowUp
 from common.data_spec.fused import FusedSpec, OrdinarySpec
 from common.data_spec.images import ArraySpec, ImageSpec
+from common.data_spec.molecules import MoleculeSpec
 from common.data_spec.quantities import Quantity
 from common.data_spec.records import RecordSpec, Variable
 from common.data_spec.series import SeriesSpec
 from common.data_spec.signals import SignalSpec
 from common.data_spec.tables import Feature, TableSpec
-from common.data_spec.targets import ClassedSpec
+from common.data_spec.targets import ClassedSpec, ValueRange
 
 __all__ = [
     "ArraySpec",
@@ -33,6 +34,7 @@ __all__ = [
     "FollowUp",
     "FusedSpec",
     "ImageSpec",
+    "MoleculeSpec",
     "OrdinarySpec",
     "Quantity",
     "RecordSpec",
@@ -41,6 +43,7 @@ __all__ = [
     "SignalSpec",
     "Spec",
     "TableSpec",
+    "ValueRange",
     "Variable",
 ]
 
@@ -52,6 +55,7 @@ DataSpec = Annotated[
     | SignalSpec
     | RecordSpec
     | EpisodeSpec
+    | MoleculeSpec
     | FusedSpec,
     Field(discriminator="kind"),
 ]

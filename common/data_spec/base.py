@@ -15,6 +15,7 @@ Scalar = bool | int | float | str
 TARGETS = {
     "class": "one class a sample",
     "classes": "any number of findings a sample",
+    "value": "one number a sample",
     "values": "later values of the series",
     "hazard": "a time and whether the event came then",
     "mask": "a mask of structures",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 
 from common.errors import StudyError
@@ -15,6 +14,7 @@ from common.later import LATER
 from common.plugins import Options
 from common.tasks.base import Floats, Metrics, Tally
 from common.tasks.error_grids import ZONES, Grid, mg_per_dl, zone_counts
+from common.tasks.figures.errors import Loss, losses, shares
 
 if TYPE_CHECKING:
     from common.study import Study
@@ -30,7 +30,7 @@ class ForecastingOptions(Options):
         error_grids: of glucose, `clarke`, `parkes` or both: how many forecasts lie in each zone.
     """
 
-    loss: Literal["huber", "mse"] = "huber"
+    loss: Loss = "huber"
     error_grids: tuple[Grid, ...] = Field(default=(), json_schema_extra=LATER)
 
 
@@ -54,7 +54,7 @@ class Forecasting:
                 f"Task 'forecasting' needs a series, but the study's data are of kind '{data.kind}'.",
                 where="[data] kind",
             )
-        self.kind = options.loss
+        self.kind: Loss = options.loss
         self.minutes = tuple(data.horizons_minutes)
         self.unit = data.unit
         self.outputs = len(self.minutes)
@@ -69,11 +69,7 @@ class Forecasting:
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of every window, averaged over its horizons, `[B]`."""
-        if self.kind == "mse":
-            errors = F.mse_loss(outputs, targets, reduction="none")
-        else:
-            errors = F.huber_loss(outputs, targets, reduction="none", delta=0.2)
-        return errors.mean(dim=1)
+        return losses(self.kind, outputs, targets).mean(dim=1)
 
     def tally(
         self,
@@ -150,17 +146,11 @@ class Forecasting:
         }
 
     def _mean_error(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return _shares(tally, name) * 2 * self.half_range
+        return shares(tally.arrays[name], tally.arrays["count"]) * 2 * self.half_range
 
     def _rmse(self, tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.asarray(np.sqrt(_shares(tally, name)) * 2 * self.half_range)
-
-
-def _shares(tally: Tally, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return a sum over the count, by horizon; NaN where noise pushed either below what can be."""
-    sums, count = tally.arrays[name], tally.arrays["count"]
-    possible = (count > 0) & (sums >= 0)
-    return np.divide(sums, count, out=np.full_like(sums, np.nan), where=possible)
+        squares = shares(tally.arrays[name], tally.arrays["count"])
+        return np.asarray(np.sqrt(squares) * 2 * self.half_range)
 
 
 def _zone_shares(counts: Floats) -> Floats:

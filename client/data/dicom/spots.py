@@ -24,7 +24,7 @@ def read_spots(dataset: DicomDataset, log: QuarantineLog) -> Spots:
 
     A row whose four numbers are empty says that the patient takes part; with no other row, nothing was found in this
     patient. Who has a row with some of them, or with something else, is left out: what the images show would only be
-    known in part.
+    known in part. A row that stands twice is one finding.
 
     Raises:
         DataError: a column is missing, or a diameter is not more than 0.
@@ -48,7 +48,8 @@ def read_spots(dataset: DicomDataset, log: QuarantineLog) -> Spots:
     for row, name, numbers, nothing in rows:
         known = found.setdefault(name, [])
         if np.isfinite(numbers).all():
-            known.append(numbers)
+            if not any(np.array_equal(numbers, other) for other in known):
+                known.append(numbers)
         elif not nothing:
             log.add(f"{dataset.labels.name} row {int(row) + 1}", "label row with half a point")
             doubtful.add(name)

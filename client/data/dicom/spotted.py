@@ -87,7 +87,8 @@ def placed(cut: Cut, point: Vector, diameter: float, spec: ImageSpec) -> Pixels 
     if spec.depth is not None:
         return np.array([through, *pixel, diameter / across])
     away = abs(_depth(near) - _depth_of(point, near))
-    return np.array([*pixel, np.sqrt(max(diameter**2 - 4 * away**2, 0.0)) / across])
+    square = diameter**2 - 4 * away**2
+    return np.array([*pixel, np.sqrt(square) / across]) if square > 0 else None
 
 
 def _main(layer: Layer) -> Part:

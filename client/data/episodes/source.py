@@ -49,20 +49,32 @@ class EpisodeSource:
             notes=notes,
         )
 
-    def unlabelled(self, dataset: EpisodeDataset, spec: EpisodeSpec) -> RawSamples:
-        """Read states to decide in: every row is one, at the start of an episode of its own."""
-        frame, log = _rows(dataset, spec, ()), QuarantineLog()
-        frame = frame[_owned(frame, dataset, log)].reset_index(drop=True)
-        states, notes = _states(frame, dataset, spec)
-        inputs = np.zeros((len(frame), *spec.input_shape), np.float32)
-        inputs[:, 0] = states
-        return RawSamples(
-            inputs=inputs,
-            targets=np.zeros(len(frame)),
-            patients=frame[dataset.patient].tolist(),
-            quarantine=log.result(),
-            notes=notes,
-        )
+
+def new_states(dataset: EpisodeDataset, spec: EpisodeSpec) -> tuple[RawSamples, NDArray[np.int64]]:
+    """Read states to decide in: every row is one, at the start of an episode of its own; and their rows, from 1.
+
+    Raises:
+        DataError: the table cannot be read or lacks a column.
+    """
+    frame, log = _rows(dataset, spec, ()), QuarantineLog()
+    usable = _owned(frame, dataset, log)
+    for reason, bad in _lacking(frame, dataset, spec).items():
+        for row in np.flatnonzero(bad & usable):
+            log.add(f"{dataset.path.name} row {row + 1}", reason)
+        usable &= ~bad
+    rows: NDArray[np.int64] = np.flatnonzero(usable) + 1
+    frame = frame[usable].reset_index(drop=True)
+    states, notes = _states(frame, dataset, spec)
+    inputs = np.zeros((len(frame), *spec.input_shape), np.float32)
+    inputs[:, 0] = states
+    raw = RawSamples(
+        inputs=inputs,
+        targets=np.zeros(len(frame)),
+        patients=frame[dataset.patient].tolist(),
+        quarantine=log.result(),
+        notes=notes,
+    )
+    return raw, rows
 
 
 def _rows(dataset: EpisodeDataset, spec: EpisodeSpec, decided: Sequence[str]) -> pd.DataFrame:
@@ -136,11 +148,8 @@ def _usable(
         "no action of the study": missing[:, 0],
         "no reward": missing[:, 1],
         "no probability between 0 and 1": missing[:, 2],
+        **_lacking(frame, dataset, spec),
     }
-    for feature in spec.features:
-        if feature.required and feature.name not in dataset.absent:
-            column = frame[dataset.local(feature.name)]
-            reasons[f"no {feature.name}"] = tabular.is_missing(column, dataset)
     usable = _owned(frame, dataset, log)
     episode = _episodes(frame, dataset)
     for reason, bad in reasons.items():
@@ -149,6 +158,17 @@ def _usable(
             log.add("an episode", reason)
         usable &= ~np.isin(episode, spoilt)
     return usable
+
+
+def _lacking(
+    frame: pd.DataFrame, dataset: EpisodeDataset, spec: EpisodeSpec
+) -> dict[str, NDArray[np.bool_]]:
+    """Tell by reason which rows lack a feature that the study requires."""
+    needed = [f.name for f in spec.features if f.required and f.name not in dataset.absent]
+    return {
+        f"no {name}": np.asarray(tabular.is_missing(frame[dataset.local(name)], dataset))
+        for name in needed
+    }
 
 
 def _episodes(frame: pd.DataFrame, dataset: EpisodeDataset) -> NDArray[np.int64]:

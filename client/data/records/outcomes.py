@@ -15,7 +15,8 @@ from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.records.config import RecordDataset
 from client.data.split import declared_splits
-from client.data.targets import class_numbers, with_time
+from client.data.target_column import TargetColumn
+from client.data.targets import with_time
 from client.data.times import Clock
 from common.data_spec import RecordSpec
 from common.data_spec.follow_up import MINUTES
@@ -30,7 +31,7 @@ class Outcomes:
         keys: as the readings name them.
         patients: whose they are.
         start: [R] minutes at which a record's window starts, on the readings' clock.
-        targets: [R] classes, or [R, 2] intervals lived through and the event.
+        targets: [R] classes, [R, 1] numbers in [-1, 1], or [R, 2] intervals lived through and the event.
         features: [R, F] what is known from the start.
         splits: "train" or "test" by patient; none: to be drawn.
         notes: about columns that look wrong.
@@ -57,24 +58,21 @@ def read_outcomes(
     frame = _rows(dataset, spec)
     start = _start(frame, dataset, spec)
     known = _known(frame, dataset, spec)
-    usable = _usable(frame, start, known, dataset, spec, log)
+    target = TargetColumn.read(frame, spec, dataset, where=where)
+    usable = _usable(frame, start, known, dataset, spec, target, log)
     frame, start = frame[usable].reset_index(drop=True), start[usable]
-    local = dataset.local(spec.target)
-    target = tabular.replaced(frame[local], dataset.replace.get(spec.target, {}))
     features, notes = encode(frame, Columns(dataset, where, dataset.absent), spec.features)
     patients = frame[dataset.patient].tolist()
-    numbers = class_numbers(
-        target, spec, classes, where=f"{where}, '{local}'", identifiers=set(patients)
-    )
+    targets, doubts = target.encoded(usable, classes, identifiers=set(patients))
     after = None if known is None else known[usable] - start - spec.history_minutes
     return Outcomes(
         keys=frame[dataset.record].tolist(),
         patients=patients,
         start=start,
-        targets=with_time(numbers, _in_unit(after, spec), spec),
+        targets=with_time(targets, _in_unit(after, spec), spec),
         features=features,
         splits=_splits(frame, dataset, where),
-        notes=notes,
+        notes=(*notes, *doubts),
     )
 
 
@@ -143,6 +141,7 @@ def _usable(
     known: NDArray[np.float64] | None,
     dataset: RecordDataset,
     spec: RecordSpec,
+    target: TargetColumn,
     log: QuarantineLog,
 ) -> NDArray[np.bool_]:
     def missing(name: str) -> NDArray[np.bool_]:
@@ -151,7 +150,7 @@ def _usable(
     reasons = [
         ("no record key", missing(dataset.record)),
         ("no patient id", missing(dataset.patient)),
-        ("no target value", missing(dataset.local(spec.target))),
+        *target.faults(),
         ("no time zero", np.isnan(start)),
     ]
     needed = [f.name for f in spec.features if f.required and f.name not in dataset.absent]

@@ -17,6 +17,7 @@ from client.data.config import (
 from client.data.config_base import TextFormat
 from client.data.episodes.config import EpisodeDataset
 from client.data.index.archive import Archive
+from client.data.molecules.config import MoleculeDataset
 from client.data.records.config import RecordDataset
 from client.data.signals.config import SignalDataset
 from client.data.subgroups.headers import COLUMNS, header_values
@@ -53,10 +54,12 @@ def _frame(dataset: DatasetConfig) -> tuple[pd.DataFrame | None, str]:
     """Return the table that says whose each row is, and its column of patients."""
     if isinstance(dataset, TableDataset):
         return _table(dataset)
-    if isinstance(dataset, EpisodeDataset):
+    if isinstance(dataset, MoleculeDataset) and dataset.patient is None:
+        return None, ""  # compounds have no sex and no age
+    if isinstance(dataset, EpisodeDataset | MoleculeDataset):
         return tabular.joined(
             tabular.read_table(dataset.path, dataset), dataset.join, dataset
-        ), dataset.patient
+        ), str(dataset.patient)
     if isinstance(dataset, RecordDataset):
         text = dataset.model_copy(update={"header": None})
         frame = tabular.read_table(dataset.outcomes, text)

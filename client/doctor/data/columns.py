@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,9 +36,8 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 def _compared(patient: Patient, look: StudyLook) -> Iterator[Finding]:
     name, config = look.dataset(patient.site)
-    heading = section(patient.site, name)
     checked = 0
-    for table in _tables(config, look.spec):
+    for heading, table in _headed(section(patient.site, name), config, look.spec):
         known = _header(table.path, table.text)
         for other in table.joined:
             known += _header(other, _with_header(table.text))
@@ -49,6 +48,23 @@ def _compared(patient: Patient, look: StudyLook) -> Iterator[Finding]:
                 yield _missing(heading, table.path, local, setting, known)
     if checked and not look.hopeless:
         yield green(f"all {checked} columns that the study wants are there")
+
+
+def _headed(heading: str, config: DatasetConfig, spec: DataSpec) -> Iterator[tuple[str, _Table]]:
+    """Yield each table with the heading of its data set in site.toml; of fused data, those of every part.
+
+    What a part beside the target would be labelled with is not wanted.
+    """
+    if config.kind != "fused" or spec.kind != "fused":
+        yield from ((heading, table) for table in _tables(config, spec))
+        return
+    for name, part in config.parts.items():
+        wanted = spec.parts.get(name)
+        labels = () if name == spec.target else getattr(wanted, "target_columns", ("label",))
+        for table in () if wanted is None else _tables(part, wanted):
+            unasked = {table.text.local(label) for label in labels}
+            kept = {column: how for column, how in table.wanted.items() if column not in unasked}
+            yield f"{heading[:-1]}.parts.{name}]", replace(table, wanted=kept)
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,13 @@ def _tables(config: DatasetConfig, spec: DataSpec) -> Iterator[_Table]:
     if config.kind == "table" and spec.kind == "table":
         wanted = _inputs(config, [*_names(spec.features, config.absent), spec.target])
         wanted |= _own(config, "patient", "split")
+        yield _Table(config.path, config, wanted, tuple(join.path for join in config.join))
+    elif config.kind == "molecules" and spec.kind == "molecules":
+        wanted = _inputs(config, [spec.smiles, spec.target]) | _own(config, "patient", "split")
+        yield _Table(config.path, config, wanted, tuple(join.path for join in config.join))
+    elif config.kind == "episodes" and spec.kind == "episodes":
+        wanted = _inputs(config, [*_names(spec.features, config.absent), *spec.columns])
+        wanted |= _own(config, "patient", "episode", "order", "split")
         yield _Table(config.path, config, wanted, tuple(join.path for join in config.join))
     elif config.kind == "records" and spec.kind == "records":
         yield from _records(config, spec)

@@ -1,10 +1,10 @@
-"""Decoders of compressed images: which are installed, and which the archive needs."""
+"""What reads compressed images and molecules: which packages are installed, and which the data need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from client.doctor.findings import Finding, Patient, amber, green
+from client.doctor.findings import Finding, Patient, amber, green, red
 
 PLUG_INS = {
     "gdcm": ("python-gdcm", "JPEG and JPEG 2000"),
@@ -13,9 +13,21 @@ PLUG_INS = {
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    """Look for the decoders where there are images."""
-    if not any(config.kind == "dicom" for config in patient.site.datasets.values()):
-        return
+    """Look for the decoders where there are images, and for RDKit where there are molecules."""
+    kinds = {config.kind for config in patient.site.datasets.values()}
+    if "molecules" in kinds:
+        yield _chemistry()
+    if "dicom" in kinds:
+        yield from _decoders()
+
+
+def _chemistry() -> Finding:
+    if _works("rdkit.Chem"):
+        return green("rdkit, which reads molecules, is installed")
+    return red("rdkit is not installed: no molecule can be read.", "Install consilium[molecules].")
+
+
+def _decoders() -> Iterator[Finding]:
     missing = [
         amber(f"{name} is not installed: images in {what} are left out.", f"pip install {name}")
         for module, (name, what) in PLUG_INS.items()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from client.doctor.findings import Finding, Patient, amber
+from client.doctor.findings import Finding, Patient, amber, green
 from client.doctor.site_file import section
 from common.errors import ConsiliumError
 
@@ -41,6 +41,13 @@ def _of(name: str, config: DatasetConfig, heading: str) -> Iterator[Finding]:
             )
         else:
             yield from _column(name, config.path, config, config.patient, "row")
+    elif config.kind == "molecules":
+        if config.patient is None:
+            yield green(
+                f"data set '{name}': no patient column is named, so each compound is protected."
+            )
+        else:
+            yield from _column(name, config.path, config, config.patient, "molecule")
     elif config.kind == "records":
         yield from _column(name, config.outcomes, config, config.patient, "record")
     elif config.kind == "series" and config.patient != "<file>" and is_one_table(config.path):

@@ -10,6 +10,7 @@ from client.data import tabular
 from client.data.units import Conversion, between, conversion
 from client.doctor.data import recorded
 from client.doctor.data.patients import LEAST_ROWS
+from common.data_spec.quantities import Quantity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
     from client.data.config_base import TextFormat
     from client.data.records.config import RecordDataset
     from client.data.signals.config import SignalDataset
-    from common.data_spec import DataSpec, Feature, Quantity, SeriesSpec, SignalSpec, Variable
+    from common.data_spec import (
+        ClassedSpec,
+        DataSpec,
+        Feature,
+        RecordSpec,
+        SeriesSpec,
+        SignalSpec,
+        TableSpec,
+        Variable,
+    )
 
 ROWS = 50_000
 BLOCKS = 20
@@ -59,25 +69,35 @@ def looked_at(name: str, config: DatasetConfig, spec: DataSpec) -> Iterator[Look
     """
     where = f"data set '{name}'"
     if config.kind == "table" and spec.kind == "table":
-        yield from _table(config.path, config, _numbers(spec.features, config.absent), where)
+        yield from _table(config.path, config, _wanted(spec, config.absent), where)
+    elif config.kind == "molecules" and spec.kind == "molecules":
+        yield from _table(config.path, config, _target(spec), where)
     elif config.kind == "records" and spec.kind == "records":
         variables = [each for each in spec.variables if each.name not in config.absent]
         yield from _records(config, variables, where)
         outcomes = config.model_copy(update={"header": None})
-        features = _numbers(spec.features, config.absent)
-        yield from _table(config.outcomes, outcomes, features, where)
+        yield from _table(config.outcomes, outcomes, _wanted(spec, config.absent), where)
     elif config.kind == "series" and spec.kind == "series":
         yield from _series(config, spec, where)
     elif config.kind == "signals" and spec.kind == "signals":
         yield from _signals(config, spec, where)
 
 
-def _numbers(features: Sequence[Feature], absent: Sequence[str]) -> list[Feature]:
-    return [each for each in features if each.type == "number" and each.name not in absent]
+def _wanted(spec: TableSpec | RecordSpec, absent: Sequence[str]) -> list[Feature | Quantity]:
+    """Return the features that are numbers, and the target where it is one."""
+    known = [each for each in spec.features if each.type == "number" and each.name not in absent]
+    return [*known, *_target(spec)]
+
+
+def _target(spec: ClassedSpec) -> list[Quantity]:
+    if spec.value is None:
+        return []
+    span = spec.value
+    return [Quantity(name=spec.target, unit=span.unit, minimum=span.minimum, maximum=span.maximum)]
 
 
 def _table(
-    path: Path, text: TextFormat, features: Sequence[Feature], where: str
+    path: Path, text: TextFormat, features: Sequence[Feature | Quantity], where: str
 ) -> Iterator[Looked]:
     wanted = [text.local(each.name) for each in features]
     if not wanted:
