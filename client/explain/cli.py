@@ -7,55 +7,48 @@ from typing import Annotated
 
 import typer
 
+from client.use import options
+
+Inputs = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[INPUT]",
+        help="Data of the study's kind, as for `consilium predict`; left out: the site's own data set.",
+    ),
+]
+Cases = Annotated[
+    list[str] | None,
+    typer.Option(help="A case: the house's name, or the one in predictions.csv. Repeatable."),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="saliency, integrated-gradients, grad-cam, occlusion, attention. Repeatable; left out: all."
+    ),
+]
+Target = Annotated[
+    str | None, typer.Option(help="The class, finding, time, action or structure to explain.")
+]
+
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, made here or fetched.")],
-    inputs: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[INPUT]",
-            help="Data of the study's kind, as for `consilium predict`; left out: the site's own data set.",
-        ),
-    ] = None,
-    case: Annotated[
-        list[str] | None,
-        typer.Option(help="A case: the house's name, or the one in predictions.csv. Repeatable."),
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="saliency, integrated-gradients, grad-cam, occlusion, attention. Repeatable; left out: all."
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="The class, finding, time or structure to explain.")
-    ] = None,
+    run: options.Run,
+    inputs: Inputs = None,
+    part: options.Parts = None,
+    case: Cases = None,
+    method: Methods = None,
+    target: Target = None,
     out: Annotated[Path, typer.Option(help="Folder of the pages; new, or empty.")] = Path(
         "explanations"
     ),
     samples: Annotated[int, typer.Option(min=1, max=20, help="Of a case, at most.")] = 2,
-    site: Annotated[
-        Path | None,
-        typer.Option(help="The site's folder: its columns, units and pseudonyms hold."),
-    ] = None,
-    own_names: Annotated[
-        bool,
-        typer.Option("--own-names", help="Write the house's names of cases, not pseudonyms."),
-    ] = False,
-    case_column: Annotated[
-        str | None, typer.Option(help="Of tables: the column that names the rows.")
-    ] = None,
-    points: Annotated[
-        Path | None,
-        typer.Option(help="Of images cut round a point: table with patient_id, x_mm, y_mm, z_mm."),
-    ] = None,
-    masks: Annotated[
-        Path | None, typer.Option(help="Of images cut round a structure: its segmentations.")
-    ] = None,
-    records: Annotated[
-        Path | None, typer.Option(help="Of records: the table with one row a record.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    site: options.Folder = None,
+    own_names: options.OwnNames = False,
+    case_column: Annotated[str | None, typer.Option(help=options.CASE_COLUMN)] = None,
+    points: options.Points = None,
+    masks: options.Masks = None,
+    records: options.Records = None,
+    device: options.Device = "auto",
 ) -> None:
     """Show what a run's final model answered to in a case: pictures, curves or bars on a page.
 
@@ -80,7 +73,7 @@ def explain(
         samples=samples,
         site=None if site is None else load_site(site),
         own_names=own_names,
-        beside=Beside(points, masks, records, case_column),
+        beside=Beside(points, masks, records, case_column, tuple(part or ())),
     )
     outcome = run_explanation(order, inputs)
     if outcome.left_out.total:

@@ -1,4 +1,4 @@
-"""What the columns of tables, series, signals and records mean, in the study's own words and units."""
+"""What the columns of tables, series, signals, records and graphs mean, in the study's own words and units."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.data_spec import DataSpec, Feature, Quantity, Variable
+from common.data_spec.molecules import ATOM_INPUTS, BONDS
 
 Floats = NDArray[np.float32]
 
@@ -93,7 +94,7 @@ def _time(spec: DataSpec) -> tuple[float, str]:
         return 1 / spec.sampling_hz, "s"
     if spec.kind == "series" or (spec.kind == "records" and spec.visits is None):
         return spec.step_minutes, "min"
-    return 1.0, "visit" if spec.kind == "records" else "step"
+    return 1.0, {"records": "visit", "molecules": "atom"}.get(spec.kind, "step")
 
 
 def _named(spec: DataSpec) -> Sequence[Field]:
@@ -109,6 +110,10 @@ def _named(spec: DataSpec) -> Sequence[Field]:
         known += [_feature(feature) for feature in spec.features]
         visits = [Field("time in the window"), Field("visit", words=YES_NO)]
         return known + (visits if spec.visits is not None else [])
+    if spec.kind == "molecules" and spec.representation == "graph":
+        known = [Field(name) for name in ATOM_INPUTS]
+        others = range(1, spec.max_atoms + 1)
+        return known + [Field(f"{kind} bond to atom {n}") for kind in BONDS for n in others]
     return []
 
 

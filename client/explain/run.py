@@ -32,14 +32,15 @@ class Outcome:
 
 
 def explain(order: Order, path: Path | None) -> Outcome:
-    """Explain cases of the data at a path; none: of the site's own data set.
+    """Explain cases of the data at a path, or in the order's parts; neither: of the site's own data set.
 
     Raises:
         StudyError, DataError: the data cannot be used, or a case or an answer is not there; nothing was written.
         MachineError: the pages cannot be written.
     """
     spec = order.trained.study.data
-    dataset = _own_data(order) if path is None else describe(path, spec, order.site, order.beside)
+    own = path is None and not order.beside.parts
+    dataset = _own_data(order) if own else describe(path, spec, order.site, order.beside)
     cases = most(reader_of(spec.kind)(dataset, spec), spec)
     told = Naming(order.site, order.own_names).of(cases.names, dataset)
     usable = sorted(set(cases.case.tolist()))

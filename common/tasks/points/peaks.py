@@ -39,12 +39,14 @@ def peaks(outputs: torch.Tensor, most: int, least: float) -> Found:
     """
     grid = tuple(outputs.shape[2:])
     outputs = outputs.float()
-    heat = (outputs[:, 0] + PRIOR_LOG_ODDS).sigmoid()
+    log_odds = (
+        outputs[:, 0] + PRIOR_LOG_ODDS
+    )  # among sure cells, shares would all be 1 and each a peak
     pool = F.max_pool2d if len(grid) == 2 else F.max_pool3d
-    highest = pool(heat.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
-    flat = torch.where(heat >= highest, heat, 0.0).flatten(1)
-    score, at = flat.topk(min(most, flat.shape[1]), dim=1)
-    score = torch.where(score >= least, score, 0.0)
+    highest = pool(log_odds.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
+    flat = torch.where(log_odds >= highest, log_odds, -torch.inf).flatten(1)
+    sure, at = flat.topk(min(most, flat.shape[1]), dim=1)
+    score = torch.where(sure.sigmoid() >= least, sure.sigmoid(), 0.0)
     maps = outputs[:, 1:].flatten(2)
     own = maps.gather(2, at.unsqueeze(1).expand(-1, maps.shape[1], -1)).transpose(1, 2)
     sides = torch.tensor(grid)

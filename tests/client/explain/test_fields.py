@@ -81,3 +81,13 @@ def test_steps_take_the_unit_away() -> None:
     assert fields is not None
     assert len(fields.owners) == spec.model_shape[-1]
     assert {field.unit for field in fields.fields} == {""}
+
+
+def test_atoms_and_bonds_have_names() -> None:
+    spec = spec_of("molecules", representation="graph", max_atoms=3)
+    fields = fields_of(spec)
+    assert fields is not None
+    names = [field.name for field in fields.fields]
+    assert len(names) == spec.input_shape[1]
+    assert (names[0], names[1], names[-1]) == ("atom", "C", "aromatic bond to atom 3")
+    assert fields.time == "atom"

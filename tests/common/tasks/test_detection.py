@@ -21,7 +21,7 @@ from common.tasks.detection import BINS, Detection
 from common.tasks.figures.detection import average_precision, froc, sensitivity_at
 from common.tasks.points.heat import PRIOR_LOG_ODDS, heat_of
 from common.tasks.points.matching import overlap
-from common.tasks.points.peaks import Found
+from common.tasks.points.peaks import Found, peaks
 
 SIDE = 16
 Content = Callable[..., dict[str, Any]]
@@ -124,6 +124,17 @@ def test_finds_are_matched_as_the_challenge_does(task: Detection) -> None:
     assert by_overlap.sum() == 2, "boxes overlap by a fifth"
     assert sums["false"][1][at[1]] == 1
     assert (sums["true"][0], sums["images"][0]) == (2, 2)
+
+
+def test_the_surest_of_sure_cells_is_the_peak() -> None:
+    """As shares all of them are 1."""
+    said = torch.zeros(1, 4, 8, 8)
+    said[0, 0] = -12.0
+    said[0, 0, 3:6, 3:6] = 30.0
+    said[0, 0, 4, 4] = 40.0
+    found = peaks(said, 4, 0.05)
+    assert found.score.tolist() == [[1.0, 0.0, 0.0, 0.0]]
+    assert found.place[0, 0].tolist() == [4.5 / 8, 4.5 / 8]
 
 
 def test_overlaps_of_boxes() -> None:
