@@ -1,4 +1,4 @@
-"""Compares drawn images with a site's own: whether they look like them, and whether they repeat any of them."""
+"""Compares drawn images with a site's own: whether they look like them, teach the same, and repeat any of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from client.synthesis.features import features_of, frechet, trained_features
+from client.synthesis.groups import Group, Images, as_common_as
+from client.synthesis.nearness import nearness
+from client.synthesis.usefulness import usefulness
 from common.errors import DataError
 
-Images = NDArray[np.float32]
-Distances = NDArray[np.float64]
 LEAST = 30
 """Images that a comparison needs on every side."""
 SUSPICION = 0.01
@@ -25,13 +24,15 @@ class Comparison:
 
     Attributes:
         fid: distance of drawn images from held-out patients' (see `client.synthesis.features`); small is good.
-        fid_real: the same of the training patients': what perfect images would have.
+        fid_real: the same of as many training patients' images: what perfect images would have.
         fid_noise: the same of images whose pixels are drawn each by itself.
         nearer_to_training: share of drawn images that are nearer to a training patient's than to any held-out
-            patient's, of equally many; one half where nothing was memorised.
-        p_value: how often chance alone gives so large a share.
-        copies: drawn images nearer to a training image than held-out images ever are.
-        images: how many were drawn.
+            patient's, of equally many patients; one half where nothing was memorised.
+        p_value: how often chance alone gives so large a share (see `client.synthesis.nearness`).
+        copies: drawn images far nearer to a training image than held-out images are.
+        images: how many were compared: of each class as large a share as among held-out images.
+        auc_drawn: on held-out images, of a classifier that was trained on all drawn ones; None: too few of a class.
+        auc_real: of the same classifier, trained on as many training images.
     """
 
     fid: float
@@ -41,6 +42,8 @@ class Comparison:
     p_value: float
     copies: int
     images: int
+    auc_drawn: float | None = None
+    auc_real: float | None = None
 
     @property
     def suspicious(self) -> bool:
@@ -53,68 +56,76 @@ class Comparison:
             f"FID-like distance to held-out images: {self.fid:.4f} "
             f"(training images {self.fid_real:.4f}, pixels drawn each by itself {self.fid_noise:.4f})"
         )
-        nearness = (
+        nearer = (
             f"nearer to a training image than to a held-out one: {self.nearer_to_training:.2f} "
             f"(0.50 expected; p = {self.p_value:.3f}); copies: {self.copies}"
         )
-        warning = "warning: images repeat training patients; do not give them away."
-        return [likeness, nearness, *([warning] if self.suspicious else [])]
+        lines = [likeness, nearer]
+        if self.auc_drawn is not None:
+            lines.append(
+                f"a classifier trained on drawn images has AUC {self.auc_drawn:.3f} on held-out ones "
+                f"(trained on as many of the house's: {self.auc_real:.3f})"
+            )
+        if self.suspicious:
+            lines.append("warning: images repeat training patients; do not give them away.")
+        return lines
 
 
 def compare(
-    drawn: Images, train: Images, held_out: Images, *, seed: int, device: torch.device
+    drawn: Group, train: Group, held_out: Group, *, seed: int, device: torch.device
 ) -> Comparison:
-    """Compare drawn images with a site's, all `[N, C, H, W]` in [-1, 1].
+    """Compare drawn images with a site's.
 
     Raises:
         DataError: there are too few images.
     """
-    fewest = min(len(drawn), len(train), len(held_out))
-    if fewest < LEAST:
-        raise DataError(
-            f"A comparison needs {LEAST} images drawn, of training patients and of held-out ones; there are "
-            f"{len(drawn)}, {len(train)} and {len(held_out)}.",
-            where="--count, --site",
-            fix="Draw more images with --count, or use a site with more patients.",
-        )
+    _require_enough(len(drawn), len(train), len(held_out))
     rng = np.random.default_rng(seed)
-    network = trained_features(train, seed=seed, device=device)
-    truth, real, own, noise = (
-        features_of(network, images, device)
-        for images in (held_out, train, drawn, _by_pixel(train, len(drawn), rng))
-    )
-    nearer, to_train = nearness(drawn, train, held_out, rng)
-    known = _nearest(held_out, train)
+    alike = drawn.images[as_common_as(held_out.labels, drawn.labels, rng)]
+    _require_enough(len(alike), len(train), len(held_out))
+    near = nearness(alike, train, held_out, rng)
+    useful = usefulness(drawn, train, held_out, seed=seed, device=device)
     return Comparison(
-        fid=frechet(own, truth),
-        fid_real=frechet(real, truth),
-        fid_noise=frechet(noise, truth),
-        nearer_to_training=nearer / len(drawn),
-        p_value=float(binomtest(nearer, len(drawn), 0.5, alternative="greater").pvalue),
-        copies=int((to_train < known.min() / 2).sum()),
-        images=len(drawn),
+        *_likeness(alike, train.images, held_out.images, rng, seed, device),
+        nearer_to_training=near.share,
+        p_value=near.p_value,
+        copies=near.copies,
+        images=len(alike),
+        auc_drawn=None if useful is None else useful.drawn,
+        auc_real=None if useful is None else useful.real,
     )
 
 
-def nearness(
-    drawn: Images, train: Images, held_out: Images, rng: np.random.Generator
-) -> tuple[int, Distances]:
-    """Return how many drawn images are nearer to training than to held-out ones, and each one's distance to training.
+def _likeness(
+    drawn: Images,
+    train: Images,
+    held_out: Images,
+    rng: np.random.Generator,
+    seed: int,
+    device: torch.device,
+) -> tuple[float, float, float]:
+    """Return the distance from held-out images of drawn ones, of training ones and of noise.
 
-    Both sides have equally many images, drawn at random from the larger: by chance each is the nearer in half of all
-    cases, since patients are held out by lot.
+    All are of equally many images: the distance of few is larger than that of many of the same kind.
     """
-    size = min(len(train), len(held_out))
-    some = [images[rng.choice(len(images), size, replace=False)] for images in (train, held_out)]
-    one, other = (_nearest(drawn, images) for images in some)
-    return int((one < other).sum()), _nearest(drawn, train)
+    size = min(len(drawn), len(train))
+    network = trained_features(train, seed=seed, device=device)
+    truth = features_of(network, held_out, device)
+    sets = [images[rng.permutation(len(images))[:size]] for images in (drawn, train)]
+    sets.append(_by_pixel(train, size, rng))
+    own, real, noise = (frechet(features_of(network, images, device), truth) for images in sets)
+    return own, real, noise
 
 
-def _nearest(images: Images, among: Images) -> Distances:
-    """Return each image's root mean squared distance to the nearest of others, `[N]`."""
-    one, other = (torch.from_numpy(each).flatten(1).double() for each in (images, among))
-    distances: Distances = torch.cdist(one, other).amin(1).numpy() / np.sqrt(one.shape[1])
-    return distances
+def _require_enough(drawn: int, train: int, held_out: int) -> None:
+    if min(drawn, train, held_out) >= LEAST:
+        return
+    raise DataError(
+        f"A comparison needs {LEAST} images drawn, of training patients and of held-out ones; there are "
+        f"{drawn}, {train} and {held_out}, with classes as common as among the held-out ones.",
+        where="--count, --site",
+        fix="Draw more images with --count, or use a site with more patients.",
+    )
 
 
 def _by_pixel(images: Images, count: int, rng: np.random.Generator) -> Images:

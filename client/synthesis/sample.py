@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from client.data.cohort import Cohort, Role
 from client.doctor.data.look import StudyLook, secret_of
 from client.doctor.data.png import encoded
 from client.site import Site
 from client.site_folder import SiteFolder
-from client.synthesis.compare import Comparison, Images, compare
+from client.synthesis.compare import Comparison, compare
+from client.synthesis.groups import Group, Images, Numbers
 from client.use.writing import make_folder
 from common import diffusion
 from common.errors import StudyError
@@ -28,11 +30,11 @@ BATCH = 64
 SIDE = 84
 """Pixels that an image's longer side has at least in the picture."""
 OPEN = "note: the model was trained without privacy: its images may show patients. Keep them in the house."
-
 OTHER_SPLIT = (
     "note: the site has no secret, as a generated hospital: other patients are held out here than were in training, "
     "so nearness to them says nothing."
 )
+DECLARED_SPLIT = "note: who is held out stands in the data; where that was not drawn by lot, nearness says little."
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,20 @@ def sample(order: Order) -> Outcome:
     make_folder(order.out)
     classes = np.repeat(np.array(numbers, dtype=np.int64), order.count)
     images = draw(order, classes)
+    own = Group(images, np.maximum(classes - 1, 0), np.arange(len(images)))
     write_atomically(order.out / PICTURE, encoded(_sheet(images, order.count)))
     content = io.BytesIO()
-    np.savez_compressed(content, images=images, labels=np.maximum(classes - 1, 0))
+    np.savez_compressed(content, images=images, labels=own.labels)
     write_atomically(order.out / ARRAY, content.getvalue())
     lines = [] if order.trained.study.privacy.enabled else [OPEN]
     if order.site is not None:
-        found, notes = _compared(order, images, classes, order.site)
+        found, notes = _compared(order, own, order.site)
         write_atomically(order.out / FOUND, json.dumps(asdict(found), indent=2) + "\n")
         lines += [*notes, *found.lines()]
     return Outcome(len(images), tuple(lines))
 
 
-def draw(order: Order, classes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Images:
+def draw(order: Order, classes: Numbers) -> Images:
     """Return one image of each class number, `[N, C, H, W]` float32 in [-1, 1]."""
     shape = tuple(order.trained.study.data.model_shape)
     network = order.trained.network.to(order.device).eval()
@@ -133,24 +136,23 @@ def _numbers(task: Synthesis, of_class: str | None) -> list[int]:
     )
 
 
-def _compared(
-    order: Order,
-    images: Images,
-    classes: np.ndarray[tuple[int], np.dtype[np.int64]],
-    site: Site,
-) -> tuple[Comparison, list[str]]:
+def _compared(order: Order, drawn: Group, site: Site) -> tuple[Comparison, list[str]]:
     """Compare with the site's patients; of a class alone with its patients alone."""
     folder = SiteFolder(site.folder)
     cohort = StudyLook(order.trained.study).prepare(site, folder)
-    parts = []
-    for role in ("train", "test"):
-        rows = cohort.rows(role)
-        if order.of_class is not None:
-            rows = rows[cohort.targets[rows] == classes[0] - 1]
-        parts.append(np.asarray(cohort.inputs[rows]))
-    unlike = secret_of(folder) is None and cohort.split_id != "declared"
-    found = compare(images, *parts, seed=order.seed, device=order.device)
-    return found, [OTHER_SPLIT] if unlike else []
+    sides = (_side(cohort, role, drawn, order.of_class is not None) for role in ("train", "test"))
+    found = compare(drawn, *sides, seed=order.seed, device=order.device)
+    if cohort.split_id == "declared":
+        return found, [DECLARED_SPLIT]
+    return found, [OTHER_SPLIT] if secret_of(folder) is None else []
+
+
+def _side(cohort: Cohort, role: Role, drawn: Group, one_class: bool) -> Group:
+    rows = cohort.rows(role)
+    if one_class:
+        rows = rows[cohort.targets[rows] == drawn.labels[0]]
+    labels = cohort.targets[rows].astype(np.int64)
+    return Group(np.asarray(cohort.inputs[rows]), labels, cohort.patient[rows])
 
 
 def _sheet(images: Images, columns: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:

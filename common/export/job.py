@@ -14,6 +14,7 @@ import torch
 
 from common.errors import MachineError, RunError
 from common.files import explain_os_error, write_atomically
+from common.tasks.hooks import described, example
 from common.trained import Trained
 
 Format = Literal["onnx", "torch"]
@@ -54,7 +55,7 @@ def export(trained: Trained, form: Format, folder: Path) -> Exported:
         raise explain_os_error(error, folder) from None
     model = folder / ("model.onnx" if form == "onnx" else "model.pt2")
     network = trained.network.cpu().eval()
-    shape = tuple(trained.study.data.model_shape)
+    shape = _shape(trained)
     runs = _writer(form)(network, torch.zeros((2, *shape)), model)
     difference = _compared(network, runs, shape)
     if not difference <= TOLERANCE:
@@ -71,6 +72,12 @@ def export(trained: Trained, form: Format, folder: Path) -> Exported:
     described = _about(trained, form, model, difference)
     write_atomically(about, json.dumps(described, indent=2) + "\n", mode=0o644)
     return Exported(model, about, difference)
+
+
+def _shape(trained: Trained) -> tuple[int, ...]:
+    """Return the shape of one sample as the network sees it, which a task may have changed."""
+    sample = torch.zeros((1, *trained.study.data.model_shape))
+    return tuple(example(trained.task, sample, torch.zeros(1, dtype=torch.int64)).shape)
 
 
 def _writer(form: Format) -> Callable[[torch.nn.Module, torch.Tensor, Path], Runs]:
@@ -104,7 +111,7 @@ def _compared(network: torch.nn.Module, runs: Runs, shape: tuple[int, ...]) -> f
 
 def _about(trained: Trained, form: Format, model: Path, difference: float) -> dict[str, Any]:
     """Return what another program must know to use the file."""
-    study = trained.study
+    study, said = trained.study, described(trained.task)
     return {
         "study": study.name,
         "fingerprint": study.fingerprint,
@@ -114,10 +121,13 @@ def _about(trained: Trained, form: Format, model: Path, difference: float) -> di
         "input": {
             "name": "samples",
             "type": "float32",
-            "shape": ["batch", *study.data.model_shape],
-            "prepared": "as [data] of the study says: scaled to [-1, 1]",
+            "shape": ["batch", *_shape(trained)],
+            "prepared": said.get("input", "as [data] of the study says: scaled to [-1, 1]"),
         },
-        "output": {"name": "outputs", "meaning": _meaning(study.data.target_kind)},
+        "output": {
+            "name": "outputs",
+            "meaning": said.get("output", _meaning(study.data.target_kind)),
+        },
         "task": study.task.name,
         "classes": list(trained.task.classes or ()),
         "data": study.data.model_dump(mode="json"),
@@ -130,6 +140,7 @@ def _meaning(targets: str) -> str:
     return {
         "class": "logits [batch, classes]: softmax gives chances",
         "classes": "log odds [batch, findings]: the logistic function gives chances",
+        "value": "the target [batch, 1]: its public range scaled to [-1, 1]",
         "values": "later values [batch, horizons], scaled like the inputs",
         "hazard": "log odds [batch, intervals] of the event in an interval for those spared until then",
         "mask": "logits [batch, background and structures, …]: the largest is the structure",

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from common.errors import StudyError
 from common.models.base import ModelOptions, Width, require_rank
+from common.models.waves import Whole
 
 FREQUENCIES = 6
 TOLD = 2
@@ -24,11 +25,13 @@ class DenoiserOptions(ModelOptions):
         channels: of every level, from the full size down; each level halves the size.
         groups: of every GroupNorm; divides all channels.
         embedding: width of what the layers are told of time and class.
+        waves: so many of the lowest frequencies each way, in which the image is also seen as a whole; 0: none.
     """
 
     channels: tuple[Width, ...] = Field(default=(16, 32), min_length=1, max_length=6)
     groups: int = Field(default=4, ge=1)
     embedding: Width = 32
+    waves: int = Field(default=0, ge=0, le=32)
 
     @model_validator(mode="after")
     def _divided(self) -> DenoiserOptions:
@@ -38,18 +41,29 @@ class DenoiserOptions(ModelOptions):
 
 
 class Denoiser:
-    """U-Net of residual blocks that are scaled and shifted by time and class (Ho et al. 2020; Perez et al. 2018)."""
+    """U-Net of residual blocks that are scaled and shifted by time and class (Ho et al. 2020; Perez et al. 2018).
+
+    Attributes:
+        denoises: what the task of image synthesis asks of a model: it takes conditioned images and answers with v.
+    """
 
     Options = DenoiserOptions
+    denoises = True
 
     @staticmethod
     def build(options: DenoiserOptions, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Return the network from `[B, C + 2, H, W]` to `[B, outputs, H, W]` for images `(C, H, W)`.
 
         Raises:
-            StudyError: no images, or sides that cannot be halved so often.
+            StudyError: no images, sides that cannot be halved so often, or a task that asks for something else.
         """
         require_rank("denoiser", shape, 3, "images")
+        if outputs != shape[0]:
+            raise StudyError(
+                f"Model 'denoiser' answers with images of {shape[0]} channels; the task wants {outputs} outputs.",
+                where="[task] name and [model] name",
+                fix="Use task 'synthesis', or another model.",
+            )
         step = 2 ** (len(options.channels) - 1)
         if any(side % step or side < 2 * step for side in shape[1:]):
             raise StudyError(
@@ -57,15 +71,21 @@ class Denoiser:
                 where="[data] image_size",
                 fix=f"Use multiples of {step} px from {2 * step} on, or fewer levels.",
             )
-        return DenoiserNet(options, shape[0], outputs)
+        if options.waves > min(shape[1:]):
+            raise StudyError(
+                f"Images of {shape[1]}x{shape[2]} px do not have {options.waves} frequencies each way.",
+                where="[model] waves",
+                fix=f"Use {min(shape[1:])} or fewer.",
+            )
+        return DenoiserNet(options, shape)
 
 
 class DenoiserNet(nn.Module):
     """The network of `Denoiser`."""
 
-    def __init__(self, options: DenoiserOptions, channels: int, outputs: int) -> None:
+    def __init__(self, options: DenoiserOptions, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels = channels = shape[0]
         widths, told = options.channels, options.embedding
         self.told = nn.Linear(4 * FREQUENCIES, told)
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
@@ -78,7 +98,8 @@ class DenoiserNet(nn.Module):
             Block(2 * b, a, told, options.groups) for a, b in zip(before, widths, strict=True)
         )
         self.norm = nn.GroupNorm(options.groups, widths[0])
-        self.last = nn.Conv2d(widths[0], outputs, 3, padding=1)
+        self.last = nn.Conv2d(widths[0], channels, 3, padding=1)
+        self.whole = Whole(shape, options.waves, told) if options.waves else None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return v of conditioned images `[B, C + 2, H, W]`."""
@@ -95,6 +116,8 @@ class DenoiserNet(nn.Module):
             if number:
                 state = functional.interpolate(state, scale_factor=2.0, mode="nearest")
         result: Tensor = self.last(functional.silu(self.norm(state)))
+        if self.whole is not None:
+            result = result + self.whole(inputs[:, : self.channels], told)
         return result
 
     def _require(self, inputs: Tensor) -> None:

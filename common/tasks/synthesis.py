@@ -7,6 +7,7 @@ Ho et al. 2020, "Denoising diffusion probabilistic models"; trained privately as
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from common import diffusion
+from common import diffusion, plugins
 from common.augmentations.base import unit
 from common.errors import StudyError
 from common.memory_format import laid_out
@@ -54,6 +55,13 @@ class Synthesis:
     headline = "explained"
     targets = frozenset({"class", "none"})
     pools_patients = False
+    described = MappingProxyType(
+        {
+            "input": "noisy images α·x + σ·noise, α = cos(πt/2), σ = sin(πt/2), x in [-1, 1] as [data] says; then "
+            "two constant channels: the time t in [0, 1], and the class number from 1 (0: no classes)",
+            "output": "v = α·noise − σ·x; so x = α·input − σ·v",
+        }
+    )
 
     def __init__(self, options: SynthesisOptions, study: Study) -> None:
         self.classes, self.copies = options.classes, options.copies
@@ -65,6 +73,7 @@ class Synthesis:
                 where="[task] name and [data]",
                 fix="Use images: [data] kind = 'arrays', or 'dicom' without depth.",
             )
+        _require_denoiser(study)
         self.outputs = self.shape[0]
         self.seed = study.study.seed
         self.tally_layout = {"error": (len(TIMES),), "asked": (len(TIMES),), "images": (1,)}
@@ -167,4 +176,15 @@ def _require_classes(study: Study, classes: tuple[str, ...] | None) -> None:
         else "The data have classes, but the task does not name them.",
         where="[task] classes and [data] labels",
         fix="Give both classes and labels = 'class' to draw images of a class, or labels = 'none' and no classes.",
+    )
+
+
+def _require_denoiser(study: Study) -> None:
+    """Refuse models that answer with classes, masks or anything but v."""
+    if getattr(plugins.load("models", study.model.name), "denoises", False):
+        return
+    raise StudyError(
+        f"Model '{study.model.name}' draws no images.",
+        where="[model] name",
+        fix="Use 'denoiser', or another model whose family says denoises = True.",
     )

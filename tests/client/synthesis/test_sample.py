@@ -146,7 +146,8 @@ def test_a_site_compares(run: Path, make_site: Callable[..., Site], tmp_path: Pa
     assert "FID-like distance" in told
     assert "has no secret" in told
     found = json.loads((tmp_path / "c" / "comparison.json").read_text())
-    assert found["images"] == 40
+    assert 30 <= found["images"] <= 40, "classes as common as the site has them"
+    assert 0 <= found["auc_drawn"] <= 1
     assert found["copies"] == 0
     assert "ZQX" not in told
 

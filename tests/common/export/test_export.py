@@ -23,6 +23,10 @@ ROWS = {
     "positive": [1],
     "features": [{"name": "a", "minimum": 0, "maximum": 1}, {"name": "b", "type": "flag"}],
 }
+SYNTHESIS: dict[str, Any] = {
+    "task": {"name": "synthesis", "classes": ["no", "yes"]},
+    "model": {"name": "denoiser", "channels": [4, 8]},
+}
 STUDIES: dict[str, dict[str, Any]] = {
     "mlp": {},
     "lstm": {"task": {"name": "forecasting"}, "model": {"name": "lstm"}, "data": SERIES},
@@ -42,6 +46,18 @@ def test_files_say_the_same(tmp_path: Path, name: str, form: Any) -> None:
     assert about["format"] == form
     assert about["input"]["shape"][0] == "batch"
     assert len(about["file_sha256"]) == 64
+
+
+@pytest.mark.parametrize("form", ["torch", "onnx"])
+def test_a_network_that_sees_more_than_the_data(tmp_path: Path, form: Any) -> None:
+    """Image synthesis: noisy images with their time and class."""
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+    made = export(trained_with(**SYNTHESIS), form, tmp_path)
+    about = json.loads(made.about.read_text())
+    assert about["input"]["shape"] == ["batch", 3, 6, 6]
+    assert "time" in about["input"]["prepared"]
+    assert about["output"]["meaning"].startswith("v = ")
 
 
 def test_an_onnx_file_runs_without_us(tmp_path: Path) -> None:
