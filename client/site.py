@@ -26,7 +26,7 @@ class Wanted(Protocol):
 
     @property
     def kind(self) -> str:
-        """dicom, table, series, records, signals, arrays or fused."""
+        """Which source reads it: dicom, table, …"""
 
     @property
     def dataset(self) -> str | None:
@@ -295,12 +295,6 @@ def _read(file: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, file: Path) -> StudyError:
     first = error.errors()[0]
     where = str(file)
-    if first["type"] == "union_tag_not_found":
-        return StudyError(
-            f"Key '{'.'.join(map(str, first['loc']))}.kind' is missing.",
-            where=where,
-            fix="Set kind to dicom, table, series, records, signals, arrays or fused.",
-        )
     if first["loc"] == ("site", "name") and first["type"] == "string_pattern_mismatch":
         return StudyError(
             "The site's name may hold letters, digits and dashes only.",

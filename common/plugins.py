@@ -90,14 +90,7 @@ def _kind_needed(first: Any, key: str, where: str) -> StudyError:
     """The table's `kind` is missing or unknown; it says which other keys there are."""
     context = first.get("ctx", {})
     given, known = str(context.get("tag", "")), str(context.get("expected_tags", "")).split(", ")
-    names = sorted(name.strip("'") for name in known if name) or [
-        "dicom",
-        "table",
-        "series",
-        "records",
-        "signals",
-        "arrays",
-    ]
+    names = sorted(name.strip("'") for name in known if name) or sorted(registry("sources"))
     what = f"Unknown kind '{given}' in '{key}'." if given else f"Key '{key}.kind' is missing."
     return StudyError(
         what, where=where, fix=f"{nearest(given, names)}Set kind to {', '.join(names)}."

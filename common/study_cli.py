@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+KINDS = sorted(path.stem for path in (Path(__file__).parent / "study_templates").glob("*.toml"))
+
 app = typer.Typer(no_args_is_help=True, help="Check a study file, or write a new one.")
 
 
@@ -41,7 +43,8 @@ def check(
 def new(
     file: Annotated[Path, typer.Argument(help="Where to write it.")],
     kind: Annotated[
-        str, typer.Option(help="Kind of data: dicom, arrays, table, series, records or signals.")
+        str,
+        typer.Option(help=f"Kind of data: {', '.join(KINDS)}."),
     ] = "dicom",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:

@@ -25,7 +25,7 @@ class DataSource:
 
     Attributes:
         dataset: its name in site.toml.
-        kind: dicom, table, series, records, signals or arrays.
+        kind: which source reads it.
         population: the patients who share the budget; empty: the whole site.
         location: sha256 of where it lies.
         claim: random number of the claim beside the data; None without one.

@@ -13,6 +13,12 @@ from client.setup.answers import Answers
 AUTHORITY_NAME = "coordinator-ca.crt"
 """The copy of the coordinator's authority beside site.toml."""
 
+ABOUT = (
+    *("data_path", "labels", "outcomes", "record", "patient", "episode", "order"),
+    *("time", "time_unit", "value"),
+)
+"""Answers about a data set, in the order in which site.toml says them."""
+
 _TEXT = """\
 # Consilium: what this hospital has, what it allows, and who may ask.
 # After a change: 'consilium site doctor', then start the site again.
@@ -23,10 +29,9 @@ name = {name}
 # What studies can be trained on. Add a table [data.NAME] for each further data set.
 [data.{data_name}]
 kind = {data_kind}
-path = {data_path}
 {about}# The number of patients that everybody may know: round it. Studies weight and divide by it.
 declared_patients = {declared_patients}
-
+{parts}
 # Limits that no study and no coordinator can change.
 [policy]
 # The privacy budget of all studies together. 1 is cautious; it is spent once and does not come back.
@@ -53,6 +58,12 @@ control = "unix"
 # metrics = "127.0.0.1:9477"       # a page for Prometheus
 """
 
+_PARTS = """\
+# absent = ["NAME"]                # parts of a study that this site does not have
+
+# The parts, by the studies' names for them. All of them call a patient by the same identifier.
+"""
+
 _CONNECTION = """\
 # A coordinator that this site answers. All connections go outward; the hospital opens no port to it.
 [connection.coordinator]
@@ -75,28 +86,36 @@ def site_text(answers: Answers, *, split: bool) -> str:
         answers: complete ones.
         split: the two halves of the service run on two machines, with TLS between them.
     """
-    values = {
-        key: _toml(str(value) if key.endswith("path") else value)
-        for key, value in vars(answers).items()
-        if key in ("name", "data_kind", "data_path", "declared_patients", "max_epsilon")
-    }
-    if answers.data_path is not None:
-        values["data_path"] = _toml(str(answers.data_path.resolve()))
     connection = _connection(answers, split) if answers.server else _NO_CONNECTION
     return _TEXT.format(
-        **values,
+        name=_toml(answers.name),
         data_name=_key(answers.data_name),
+        data_kind=_toml(answers.data_kind),
         about="".join(_about(answers)),
+        declared_patients=_toml(answers.declared_patients),
+        parts=_parts(answers),
+        max_epsilon=_toml(answers.max_epsilon),
         connection=connection,
     )
 
 
 def _about(answers: Answers) -> Iterator[str]:
     """Yield the lines that only some kinds of data have."""
-    for key in ("labels", "outcomes", "record", "patient", "time", "time_unit", "value"):
+    for key in ABOUT:
         answer = getattr(answers, key)
         if answer:
-            yield f"{key} = {_toml(str(answer.resolve()) if isinstance(answer, Path) else answer)}\n"
+            told = str(answer.resolve()) if isinstance(answer, Path) else answer
+            yield f"{key.removeprefix('data_')} = {_toml(told)}\n"
+
+
+def _parts(answers: Answers) -> str:
+    """Return the tables of the parts of fused data."""
+    tables = [
+        f"[data.{_key(answers.data_name)}.parts.{_key(name)}]\n"
+        f"kind = {_toml(part.data_kind)}\n{''.join(_about(part))}"
+        for name, part in answers.parts.items()
+    ]
+    return _PARTS + "\n".join(tables) if tables else ""
 
 
 def _connection(answers: Answers, split: bool) -> str:

@@ -2,63 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from client.use import options
+
+if TYPE_CHECKING:
+    from client.use.predict import Order
+
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, made here or fetched.")],
+    run: options.Run,
     inputs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="INPUT...",
+            metavar="[INPUT...]",
             help="New data of the study's kind: DICOM folder or .zip, table, readings, recordings, .npz.",
         ),
-    ],
+    ] = None,
+    part: options.Parts = None,
     out: Annotated[Path, typer.Option(help="Folder of the results; new, or empty.")] = Path(
         "predictions"
     ),
-    site: Annotated[
-        Path | None,
-        typer.Option(
-            help="The site's folder: its columns, units and pseudonyms hold for new data."
-        ),
-    ] = None,
-    own_names: Annotated[
-        bool,
-        typer.Option("--own-names", help="Write the house's names of cases, not pseudonyms."),
-    ] = False,
-    case: Annotated[
-        str | None, typer.Option(help="Of tables: the column that names the rows.")
-    ] = None,
-    points: Annotated[
-        Path | None,
-        typer.Option(help="Of images cut round a point: table with patient_id, x_mm, y_mm, z_mm."),
-    ] = None,
-    masks: Annotated[
-        Path | None, typer.Option(help="Of images cut round a structure: its segmentations.")
-    ] = None,
-    records: Annotated[
-        Path | None, typer.Option(help="Of records: the table with one row a record.")
-    ] = None,
+    site: options.Folder = None,
+    own_names: options.OwnNames = False,
+    case: Annotated[str | None, typer.Option(help=options.CASE_COLUMN)] = None,
+    points: options.Points = None,
+    masks: options.Masks = None,
+    records: options.Records = None,
     dicom: Annotated[
         bool, typer.Option("--dicom/--no-dicom", help="Write DICOM SR or SEG, and NIfTI, too.")
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Predict new cases with a run's final model: a table, and for images DICOM objects.
 
     Nothing is sent anywhere, and no budget is spent: what is written stays in the house.
     """
-    from dataclasses import replace
-
     from client.site import load_site
     from client.training.workspace import choose_device
     from client.use.datasets import Beside
-    from client.use.predict import TABLE, Order
-    from client.use.predict import predict as run_prediction
+    from client.use.predict import Order
     from common.trained import load_trained
 
     order = Order(
@@ -68,10 +55,20 @@ def predict(
         site=None if site is None else load_site(site),
         own_names=own_names,
         dicom=dicom,
-        beside=Beside(points, masks, records, case),
+        beside=Beside(points, masks, records, case, tuple(part or ())),
     )
-    for number, path in enumerate(inputs, start=1):
-        folder = out / f"input-{number}" if len(inputs) > 1 else out
+    _predict_each(order, inputs or [None])
+
+
+def _predict_each(order: Order, paths: Sequence[Path | None]) -> None:
+    """Predict input after input, each into a folder of its own, and say what came of it."""
+    from dataclasses import replace
+
+    from client.use.predict import TABLE
+    from client.use.predict import predict as run_prediction
+
+    for number, path in enumerate(paths, start=1):
+        folder = order.out / f"input-{number}" if len(paths) > 1 else order.out
         outcome = run_prediction(replace(order, out=folder), path)
         for note in outcome.notes:
             typer.echo(f"note: {note}")

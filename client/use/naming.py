@@ -26,7 +26,7 @@ class Naming:
 
     def of(self, names: Sequence[str], dataset: DatasetConfig) -> list[str]:
         """Return what stands for cases; row numbers of a table without patients identify nobody and stay."""
-        if self._own or (dataset.kind == "table" and dataset.patient is None):
+        if self._own or (dataset.kind in ("table", "molecules") and dataset.patient is None):
             return list(names)
         if self._pseudonyms is None:
             return [f"case-{number:04d}" for number in range(1, len(names) + 1)]

@@ -70,8 +70,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def predict(order: Order, path: Path) -> Outcome:
-    """Predict all cases at a path and write `predictions.csv`, and what else there is, into the folder.
+def predict(order: Order, path: Path | None) -> Outcome:
+    """Predict all cases and write `predictions.csv`, and what else there is, into the folder.
+
+    Args:
+        order: what is wanted.
+        path: where the data are; none: in the order's parts.
 
     Raises:
         StudyError, DataError: the data cannot be used; nothing was predicted.
@@ -89,7 +93,7 @@ def predict(order: Order, path: Path) -> Outcome:
     if not outcome.cases:
         raise DataError(
             f"No case can be predicted. Left out: {outcome.left_out.summary()}.",
-            where=str(path),
+            where="--part" if path is None else str(path),
             fix=f"{LEFT_OUT} beside the results says what, and why."
             if outcome.left_out.total
             else "",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from common import plugins
@@ -48,6 +48,15 @@ class FusionOptions(ModelOptions):
     join: Literal["intermediate", "late"] = "intermediate"
     width: Width = 8
     hidden: tuple[Width, ...] = ()
+
+    @model_validator(mode="after")
+    def _used(self) -> FusionOptions:
+        """Refuse what the other way of joining takes: it would do nothing here."""
+        if self.join == "late" and self.hidden:
+            raise ValueError("hidden is of join = 'intermediate': late fusion has no head")
+        if self.join == "intermediate" and any(part.weight != 1 for part in self.parts.values()):
+            raise ValueError("a part's weight is of join = 'late'")
+        return self
 
 
 class Parts(nn.Module):

@@ -9,45 +9,24 @@ fitted Q evaluation (Le, Voloshin and Yue 2019, "Batch policy learning under con
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from common.data_spec import EpisodeSpec
 from common.errors import StudyError
-from common.plugins import Options
 from common.tasks.base import Floats, Metrics, Tally
 from common.tasks.figures.episodes import choices, ratios, returns
 from common.tasks.figures.off_policy import Estimate, plain_mean, weighted_mean
+from common.tasks.policy_options import PolicyOptions, ends_of_worth
 
 if TYPE_CHECKING:
     from common.study import Study
 
 LOSS_CEILING = 10.0
 """At which an episode's loss is cut in the tally, so that its contribution is bounded."""
-
-
-class PolicyOptions(Options):
-    """Options of the task.
-
-    Attributes:
-        discount: of what comes a decision later.
-        conservatism: weight of the penalty on values of actions that were not taken; 0: plain fitted Q.
-        temperature: of the policy, in units of reward: an action is taken with a probability proportional to
-            exp(value / temperature). The smaller, the closer to always taking the best.
-        value_minimum: public lower end of what an episode can be worth; none: the least that its rewards can sum to.
-        value_maximum: public upper end.
-        weight_limit: at which an episode's importance weight is cut.
-    """
-
-    discount: float = Field(default=0.99, gt=0, le=1)
-    conservatism: float = Field(default=0.1, ge=0, le=100)
-    temperature: float = Field(default=0.1, gt=0)
-    value_minimum: float | None = None
-    value_maximum: float | None = None
-    weight_limit: float = Field(default=20.0, ge=1)
 
 
 class Policy:
@@ -67,7 +46,7 @@ class Policy:
         data = _episodes(study)
         self.options, self.actions = options, tuple(data.actions)
         self.outputs = 2 * len(self.actions)
-        low, high = _range(options, data)
+        low, high = ends_of_worth(options, data)
         self.middle, self.half = (high + low) / 2, (high - low) / 2
         self.logged = data.probability is not None
         weighted = {"weighted": (2,), "squares": (3,)} if self.logged else {}
@@ -148,6 +127,20 @@ class Policy:
         }
         return {"preferred": preferred} | columns
 
+    def scores(self) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+        """Return for each action by how much its value in the first state exceeds the best other one's, in reward."""
+        places = range(len(self.actions))
+        return dict(zip(self.actions, map(self._lead, places), strict=True))
+
+    def _lead(self, action: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        others = [other for other in range(len(self.actions)) if other != action]
+
+        def lead(outputs: torch.Tensor) -> torch.Tensor:
+            values = outputs[:, : len(self.actions), 0] * self.half
+            return values[:, action] - values[:, others].max(1).values
+
+        return lead
+
     def metrics(self, tally: Tally) -> Metrics:
         """Return what the policy is worth by each estimate beside what was done, in units of reward.
 
@@ -203,23 +196,3 @@ def _episodes(study: Study) -> EpisodeSpec:
     if not isinstance(study.data, EpisodeSpec):
         raise StudyError("Task 'policy' needs episodes of decisions.", where="[data] kind")
     return study.data
-
-
-def _range(options: PolicyOptions, data: EpisodeSpec) -> tuple[float, float]:
-    """Return the public ends of what an episode can be worth.
-
-    Raises:
-        StudyError: the lower end is not below the upper one.
-    """
-    most = sum(options.discount**step for step in range(data.decisions))
-    low = most * min(0.0, data.reward_minimum)
-    high = most * max(0.0, data.reward_maximum)
-    low = low if options.value_minimum is None else options.value_minimum
-    high = high if options.value_maximum is None else options.value_maximum
-    if low >= high:
-        raise StudyError(
-            f"The values of an episode range from {low:g} to {high:g}.",
-            where="[task] value_minimum and value_maximum",
-            fix="Give a range that is not empty.",
-        )
-    return low, high

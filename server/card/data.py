@@ -21,6 +21,8 @@ KINDS = {
     "series": "readings over time",
     "signals": "recordings of signals",
     "records": "records of irregular readings",
+    "molecules": "molecules, written as SMILES",
+    "episodes": "decisions and what came of them",
     "fused": "several kinds of data of the same patients",
 }
 SHOWN = 40

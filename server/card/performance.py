@@ -19,8 +19,9 @@ NAMES = {
     "mae": "MAE",
     "f1": "F1",
     "macro_f1": "Macro F1",
-    "baseline_rmse": "RMSE of the last value",
-    "baseline_mae": "MAE of the last value",
+    "baseline_rmse": "RMSE without a model",
+    "baseline_mae": "MAE without a model",
+    "r2": "R²",
 }
 MOST = 30
 """Figures that are listed at most."""

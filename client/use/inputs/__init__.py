@@ -11,7 +11,12 @@ from common import plugins
 from common.errors import StudyError
 
 Reading = Callable[[Any, Any], Cases]
-KINDS = frozenset({"arrays", "dicom", "records", "series", "signals", "table"})
+KINDS = frozenset(
+    {
+        *("arrays", "dicom", "episodes", "fused", "molecules"),
+        *("records", "series", "signals", "table"),
+    }
+)
 """Kinds of data with a file here, which is imported when it is needed."""
 
 

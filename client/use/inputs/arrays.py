@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from client.data.arrays import ArraySource
 from client.data.config import ArrayDataset
+from client.data.samples import RawSamples
 from client.use.cases import Cases, from_raw
 from common.data_spec import ArraySpec
 
@@ -14,6 +15,15 @@ def read(dataset: ArrayDataset, spec: ArraySpec) -> Cases:
     Raises:
         DataError: the file is missing or holds other images.
     """
+    return from_raw(samples(dataset, spec))
+
+
+def samples(dataset: ArrayDataset, spec: ArraySpec) -> RawSamples:
+    """Read all images of the file, with their patients.
+
+    Raises:
+        DataError: the file is missing or holds other images.
+    """
     whole = dataset.model_copy(update={"part": None, "part_alpha": None})
     unlabelled = spec.model_copy(update={"labels": "none", "structures": ()})
-    return from_raw(ArraySource().load(whole, unlabelled, None))
+    return ArraySource().load(whole, unlabelled, None)

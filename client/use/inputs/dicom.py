@@ -65,6 +65,6 @@ def points_of(dataset: DicomDataset, spec: ImageSpec, log: QuarantineLog) -> Poi
         raise StudyError(
             "The study cuts images round a point of every patient.",
             where="[data] centre",
-            fix="Give a table with patient_id, x_mm, y_mm, z_mm: --points FILE.",
+            fix="Give a table with patient_id, x_mm, y_mm, z_mm: --points FILE, of a part --part NAME.labels=FILE.",
         )
     return read_labels(dataset, None, points=True, log=log).points

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from client.data.config import TableDataset
+from client.data.config import FusedDataset, TableDataset
 from client.data.records.config import RecordDataset
-from client.setup import answers as answers_module
-from client.setup.answers import Answers, complete
+from client.guard.pseudonyms import pseudonyms_of
+from client.setup.answers import Answers
 from client.setup.cli import init
+from client.setup.complete import complete
 from client.setup.create import create_site
+from client.setup.questions import KINDS as KINDS_ASKED
 from client.setup.renew_cli import renew
 from client.setup.tls import SiteTls
 from client.site import load_site
@@ -117,6 +120,11 @@ KINDS = {
         {"outcomes": "LABELS", "record": "stay", "patient": "pid", "time": "at", "time_unit": None},
     ),
     "signals": (["DATA", "LABELS", ""], {"labels": "LABELS", "patient": "<labels>"}),
+    "molecules": (["DATA", ""], {"patient": None}),
+    "episodes": (
+        ["DATA", "pid", "", "hours"],
+        {"patient": "pid", "episode": None, "order": "hours"},
+    ),
 }
 
 
@@ -137,9 +145,72 @@ def test_every_kind_is_asked_what_it_needs(tmp_path: Path, kind: str) -> None:
 
 
 def test_every_kind_of_data_can_be_made() -> None:
-    """Fused data and episodes have many parts and columns: their site.toml is written by hand."""
-    by_hand = {"fused", "episodes"}
-    assert set(KINDS) == set(answers_module.KINDS) == set(registry("sources")) - by_hand
+    assert {*KINDS, "fused"} == set(KINDS_ASKED) == set(registry("sources"))
+
+
+def test_parts_are_asked_one_by_one(tmp_path: Path) -> None:
+    for name in ("r.csv", "l.csv", "f.npz"):
+        (tmp_path / name).write_text("x\n1\n")
+    folder = str(tmp_path)
+    record = ["table", f"{folder}/r.csv", ""]
+    ecg = ["fused", "signals", folder, f"{folder}/l.csv", "<file>"]
+    typed = ["north", "", "fused", "Record", "record, ecg", *record, *ecg, "120", "", ""]
+    text = run(init, str(tmp_path / "site"), typed="\n".join(typed))
+    dataset = load_site(tmp_path / "site").datasets["default"]
+    assert isinstance(dataset, FusedDataset)
+    assert (dataset.declared_patients, list(dataset.parts)) == (120, ["record", "ecg"])
+    rows, signals = dataset.parts["record"], dataset.parts["ecg"]
+    assert (rows.kind, rows.path, rows.patient) == ("table", tmp_path / "r.csv", "patient_id")
+    assert (signals.kind, signals.labels, signals.patient) == (
+        "signals",
+        tmp_path / "l.csv",
+        "<file>",
+    )
+    assert "ecg: Kind of data" in text
+    assert text.count("ecg: Kind of data") == 2, "fused is no kind of a part"
+    assert "'Record' cannot be the name of a part" in text
+
+
+def fused_flags(flags: list[str]) -> list[str]:
+    place = flags.index("--data-kind")
+    return [*flags[:place], "--data-kind", "fused", *flags[place + 4 :]]
+
+
+def test_parts_from_flags(tmp_path: Path, flags: list[str]) -> None:
+    data = tmp_path / "patients.csv"
+    given = (f"record=table:{data}", "record.patient=id", f"film.path={data}", "film.kind=arrays")
+    parts = [flag for each in given for flag in ("--part", each)]
+    run(init, str(tmp_path / "site"), *fused_flags(flags), *parts, "--yes")
+    dataset = load_site(tmp_path / "site").datasets["default"]
+    assert isinstance(dataset, FusedDataset)
+    assert {name: part.kind for name, part in dataset.parts.items()} == {
+        "record": "table",
+        "film": "arrays",
+    }
+    assert dataset.parts["record"].patient == "id"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "'--part' is missing"),
+        (["record"], "says nothing"),
+        (["record=here.csv"], "has no kind"),
+        (["record.kind=fused"], "no kind of data 'fused'"),
+        (["record.kind=table"], "'--part record.path' is missing"),
+        (["record=table:nowhere.csv"], "no file or folder"),
+        (["record.pateint=id"], "Did you mean 'patient'"),
+        (["Record.kind=table"], "lower-case"),
+    ],
+)
+def test_parts_that_make_no_sense_are_refused(
+    tmp_path: Path, flags: list[str], given: list[str], said: str
+) -> None:
+    parts = [flag for each in given for flag in ("--part", each)]
+    with pytest.raises(StudyError) as error:
+        run(init, str(tmp_path / "site"), *fused_flags(flags), *parts, "--yes")
+    assert said in str(error.value)
+    assert not (tmp_path / "site").exists()
 
 
 def test_records_from_flags(tmp_path: Path, flags: list[str]) -> None:
@@ -179,6 +250,104 @@ def test_a_site_that_is_there_stays_as_it_is(tmp_path: Path, flags: list[str], l
     with pytest.raises(RunError, match="already"):
         run(init, str(tmp_path / "site"), *flags, "--yes")
     assert SiteFolder(tmp_path / "site").node_key.read_bytes() == kept
+
+
+BY_HAND = """# ours
+[site]
+name = "by-hand"
+[data]
+kind = "table"
+path = "patients.csv"
+declared_patients = 100
+[connection]
+server = "fl.example.org:443"
+runtime = "dmz.example.org:9095"
+"""
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Path:
+    """A folder with nothing but a site.toml."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "site.toml").write_text(BY_HAND)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_site_toml_written_by_hand_gets_what_it_lacks(tmp_path: Path, by_hand: Path) -> None:
+    text = run(init, str(by_hand), "--name", "other", "--dmz", str(tmp_path / "dmz"))
+    assert (by_hand / "site.toml").read_text() == BY_HAND
+    assert "it stays as it is" in text
+    assert "Not used, because site.toml says it: --name." in text
+    folder = SiteFolder(by_hand)
+    public = read_node_key(folder.node_key_public.read_text(), where="test")
+    assert public in text
+    assert SiteTls(folder).hosts(SiteTls(folder).runtime)[0] == "dmz.example.org"
+    assert "by-hand" in folder.node_key_public.read_text()
+    assert (tmp_path / "dmz/site.toml").exists()
+    before = contents(by_hand)
+    with pytest.raises(RunError, match="nothing was changed"):
+        run(init, str(by_hand))
+    assert contents(by_hand) == before
+
+
+@pytest.mark.parametrize(
+    ("gone", "called"),
+    [
+        (["secret"], "the secret of pseudonyms and split"),
+        (["signing"], "the key that signs approvals"),
+        (["superexec.secret"], "the secret of the two halves"),
+        (["node", "node.pub"], "the node key"),
+        (["tls"], "the site's certificates"),
+    ],
+)
+def test_only_what_is_missing_is_made(by_hand: Path, gone: list[str], called: str) -> None:
+    run(init, str(by_hand))
+    private = by_hand / ".consilium"
+    for name in gone:
+        shutil.rmtree(private / name) if (private / name).is_dir() else (private / name).unlink()
+    private.chmod(0o755)
+    before = contents(by_hand)
+    text = run(init, str(by_hand))
+    assert f"Made, because it was missing: {called}." in text
+    after = contents(by_hand)
+    assert {name: after[name] for name in before} == before
+    assert {name.split("/")[1] for name in after.keys() - before.keys()} == set(gone)
+    assert (private.stat().st_mode & 0o777) == 0o700
+
+
+def test_a_secret_that_pseudonyms_made_is_kept(by_hand: Path) -> None:
+    pseudonyms = pseudonyms_of(SiteFolder(by_hand).secret)
+    run(init, str(by_hand))
+    assert pseudonyms_of(SiteFolder(by_hand).secret).patient("a") == pseudonyms.patient("a")
+
+
+def test_what_was_lost_is_not_made_anew(by_hand: Path) -> None:
+    run(init, str(by_hand))
+    folder = SiteFolder(by_hand)
+    folder.node_key_public.unlink()
+    before = contents(by_hand)
+    with pytest.raises(RunError, match=r"node\.pub is missing"):
+        run(init, str(by_hand))
+    folder.node_key_public.write_text("x")
+    folder.signing_key.unlink()
+    folder.ledger.write_text("spent")
+    with pytest.raises(RunError, match=r"(?s)lost the key that signs approvals.*site restore"):
+        run(init, str(by_hand))
+    folder.ledger.unlink()
+    folder.node_key_public.unlink()
+    assert contents(by_hand) == {k: v for k, v in before.items() if k != ".consilium/signing"}
+
+
+def test_a_site_toml_that_makes_no_site_gets_no_keys(by_hand: Path) -> None:
+    (by_hand / "site.toml").write_text(BY_HAND.replace("declared_patients", "declared"))
+    with pytest.raises(StudyError, match="declared"):
+        run(init, str(by_hand))
+    assert not (by_hand / ".consilium").exists()
 
 
 def test_answers_that_make_no_site_leave_nothing(tmp_path: Path, flags: list[str]) -> None:
