@@ -159,8 +159,8 @@ def _said(record: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-SCORES = ("auc", "concordance", "dice", "rmse", "froc", "explained", "bleu", "value")
-"""Of these, a task has at most one: the figure that stands for it."""
+SCORES = ("auc", "concordance", "dice", "rmse", "froc", "pointing", "explained", "bleu", "value")
+"""Figures that stand for a task; most have one of them, localisation two."""
 
 
 def headline(figures: dict[str, Any]) -> str:

@@ -42,6 +42,8 @@ def write_metrics(
         "title": study.study.title or study.name,
         "fingerprint": study.fingerprint,
         "task": study.task.name,
+        "headline": task.headline,
+        "unit": getattr(task, "unit", ""),
         "classes": list(task.classes or ()),
         "model": study.model.name,
         "final": outcome["final"],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulations.hospitals.chest import add_lung_vessels, assemble, lung
 from simulations.hospitals.dicom_archive import DicomArchive
+from simulations.hospitals.lesions import add_water
 from simulations.hospitals.phantom import (
     LUNG_HU,
     Grid,
@@ -17,8 +17,6 @@ from simulations.hospitals.phantom import (
     Volume,
     add_nodule,
     parenchyma,
-    points,
-    soft,
 )
 from simulations.hospitals.plan import Archive, HospitalPlan
 from simulations.hospitals.scanner import acquire
@@ -29,7 +27,6 @@ SIDES = ("right", "left")
 """Of the body, in the order of the columns of an image as radiologists look at it."""
 RADIUS = {"small": (10.0, 13.0), "large": (20.0, 26.0)}
 """Of a nodule, mm."""
-WATER_HU = 12.0
 SHARES = ((0.60, 0.45), (0.50, 0.35), (0.70, 0.50), (0.55, 0.40))
 """Patients with a nodule and with an effusion, by hospital."""
 HABITS = (0.2, 0.8, 0.5, 0.4)
@@ -91,7 +88,7 @@ def draw_chest(rng: np.random.Generator, findings: Findings, thickness: float) -
     air = parenchyma(grid, rng, LUNG_HU + rng.normal(0.0, 25.0))
     add_lung_vessels(air, grid, middle, rng)
     if findings.effusion is not None:
-        _add_water(air, grid, middle, _way(findings.effusion), rng)
+        add_water(air, grid, middle, _way(findings.effusion), rng)
     if findings.nodule is not None:
         size, side = findings.nodule
         nodule = Nodule(
@@ -114,11 +111,3 @@ def _place(middle: Vector, way: int, rng: np.random.Generator) -> Vector:
     """Return a point (z, y, x) in the front or the middle of one lung, in mm."""
     place: Vector = middle + np.array([0.0, rng.uniform(-45, 20), way * rng.uniform(60, 82)])
     return place
-
-
-def _add_water(air: Volume, grid: Grid, middle: Vector, way: int, rng: np.random.Generator) -> None:
-    """Fill the back of one side up to a level, as in a patient who lies on the back (in place)."""
-    _, y, x = points(grid, (slice(0, SLICES), slice(0, SIZE), slice(0, SIZE)))
-    level = middle[1] + rng.uniform(38.0, 55.0)
-    share: NDArray[np.float32] = soft(level - y, 2.0) * ((x - middle[2]) * way > 0)
-    air += share * (WATER_HU - air)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from simulations.hospitals.chest import add_lung_vessels, assemble, lung, place_in_lung
 from simulations.hospitals.dicom_archive import DicomArchive
+from simulations.hospitals.lesions import add_consolidation, add_emphysema
 from simulations.hospitals.phantom import (
     LUNG_HU,
-    SOFT_HU,
     Grid,
     Nodule,
     Volume,
     add_nodule,
     parenchyma,
-    points,
-    soft,
 )
 from simulations.hospitals.plan import Archive, HospitalPlan, shuffled_labels
 from simulations.hospitals.scanner import acquire
@@ -25,7 +22,6 @@ NAME = "lung-ct-5class"
 CLASSES = ("normal", "benign-nodule", "malignant-nodule", "consolidation", "emphysema")
 SHARES = ((2, 2, 2, 2, 2), (3, 1, 2, 2, 2), (2, 2, 3, 1, 2), (2, 3, 2, 2, 1))
 SLICES, SIZE, SPACING = 2, 96, 3.6
-WHOLE = (slice(0, SLICES), slice(0, SIZE), slice(0, SIZE))
 
 
 def write(plan: HospitalPlan) -> Archive:
@@ -74,33 +70,14 @@ def _malignant(air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator
     _nodule(0.75, 1.0, air, grid, at, rng)
 
 
-def _patch(grid: Grid, at: np.ndarray, radius: float, rng: np.random.Generator) -> Volume:
-    """A blurred-edged region of uneven outline, 0 to 1."""
-    _, y, x = points(grid, WHOLE)
-    noise = rng.standard_normal(grid.shape, dtype=np.float32)
-    wave = gaussian_filter(noise, (0, 12 / grid.spacing, 12 / grid.spacing), mode="wrap")
-    away = np.hypot(y - at[1], x - at[2]) + 9.0 * wave / wave.std()
-    return soft(away - radius, 4.0)
-
-
-def _consolidation(air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator) -> None:
-    region = _patch(grid, at, rng.uniform(20, 34), rng)
-    air += region * rng.uniform(0.55, 0.9) * (SOFT_HU - 40.0 - air)
-
-
 def _emphysema(air: Volume, grid: Grid, at: np.ndarray, rng: np.random.Generator) -> None:
-    """Holes of pure air throughout, and a darker lung."""
-    air -= rng.uniform(10.0, 40.0)
-    noise = rng.standard_normal(grid.shape, dtype=np.float32)
-    bubbles = gaussian_filter(noise, (0.5, 5 / grid.spacing, 5 / grid.spacing), mode="wrap")
-    holes = soft((0.75 - bubbles / bubbles.std()) * 4.0, 1.0)
-    air += holes * (-985.0 - air)
+    add_emphysema(air, grid, rng)
 
 
 _FINDINGS = {
     "normal": _normal,
     "benign-nodule": _benign,
     "malignant-nodule": _malignant,
-    "consolidation": _consolidation,
+    "consolidation": add_consolidation,
     "emphysema": _emphysema,
 }

@@ -65,7 +65,9 @@ class Archive:
     """
 
     name: str
-    kind: Literal["dicom", "table", "series", "signals", "records", "episodes", "fused"]
+    kind: Literal[
+        "dicom", "table", "series", "signals", "records", "episodes", "molecules", "fused"
+    ]
     path: str
     declared_patients: int
     labels: str | None = None
