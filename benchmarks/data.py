@@ -1,6 +1,6 @@
 """`make bench-data`: from a hospital's files to samples, against a plain pydicom loop; the index of many files.
 
-5,000 slices of 512 × 512 (BENCH_SLICES), cropped to 128 × 128; an index of 100,000 small files (BENCH_FILES).
+5,000 slices of 512 × 512 (BENCH_SLICES), cropped to 128 × 128 (BENCH_SIDE); an index of 100,000 files (BENCH_FILES).
 Seconds are those of the work, without starting Python; the workers' start counts.
 """
 

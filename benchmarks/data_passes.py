@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 128
+SIDE = int(os.environ.get("BENCH_SIDE", "128"))
 CENTRE, WIDTH = -600.0, 1500.0
 Figures = dict[str, float]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.fit import network_for
 from common.jsonable import jsonable
-from common.models import build_model
 from common.privacy.plan import evaluated_rounds, plan_site
 from common.study import Study
 from common.tasks import build_task
@@ -23,7 +23,7 @@ def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
         StudyError: the model cannot take the data, or a site of that size cannot take the steps.
     """
     task = build_task(study)
-    network = build_model(study, task.outputs)
+    network = network_for(study, task)
     layout = Layout.of(exchanged(network))
     frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     tally = sum(_product(shape) for shape in task.tally_layout.values())

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from common.algorithms import build_algorithm
 from common.files import write_atomically
-from common.models import build_model
+from common.fit import network_for
 from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import Tally, Task
@@ -82,7 +82,7 @@ def run(job: Job, grid: Grid) -> None:
     """Run a job to its end and write the model and the outcome."""
     began, started = time.monotonic(), _now()
     study, task = job.study, build_task(job.study)
-    network = build_model(study, task.outputs)
+    network = network_for(study, task)
     layout = Layout.of(exchanged(network))
     newest = checkpoint.latest(job.folder.checkpoints, layout, study.fingerprint)
     start = newest or Checkpoint(0, pack(exchanged(network)), {})

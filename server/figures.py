@@ -24,6 +24,8 @@ def write_metrics(folder: RunFolder, study: Study) -> dict[str, Any]:
         "title": study.study.title or study.name,
         "fingerprint": study.fingerprint,
         "task": study.task.name,
+        "headline": task.headline,
+        "unit": getattr(task, "unit", ""),
         "classes": list(task.classes or ()),
         "model": study.model.name,
         "final": outcome["final"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,21 +25,18 @@ def held_out(cohort: Cohort, fold: int) -> Cohort:
     return replace(cohort, is_test=np.arange(cohort.patients) % FOLDS == fold)
 
 
-def crossed(study: Study, cohorts: list[Cohort]) -> list[Tally]:
-    """Return each site's tally over all its patients, each by a federated model that never saw them.
+def crossed(study: Study, cohorts: list[Cohort]) -> Iterator[list[Tally]]:
+    """Yield, for each fold, each site's tally over its people of the fold, by a federated model that never saw them.
 
     Args:
         study: without privacy.
         cohorts: of the sites.
     """
     space = Workspace(study)
-    totals = [Tally.zeros(space.task.tally_layout) for _ in cohorts]
     for fold in range(FOLDS):
         split = [held_out(cohort, fold) for cohort in cohorts]
         weights = federated(space, split)
-        tallies = [evaluate(space, weights, cohort) for cohort in split]
-        totals = [total + tally for total, tally in zip(totals, tallies, strict=True)]
-    return totals
+        yield [evaluate(space, weights, cohort) for cohort in split]
 
 
 def federated(space: Workspace, cohorts: list[Cohort]) -> Vector:
@@ -51,7 +49,7 @@ def federated(space: Workspace, cohorts: list[Cohort]) -> Vector:
         order_by_unit(c.inputs[r], c.targets[r], c.patient[r], space.device)
         for c, r in ((cohort, cohort.rows("train")) for cohort in cohorts)
     ]
-    for _ in range(space.study.federation.rounds):
-        replies = [train_plain(space, weights, own, random, Silent())[0] for own in samples]
+    for round_ in range(1, space.study.federation.rounds + 1):
+        replies = [train_plain(space, weights, own, random, Silent(), round_)[0] for own in samples]
         weights = np.tensordot(shares, np.stack(replies), axes=1)
     return weights

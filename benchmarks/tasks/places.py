@@ -81,7 +81,7 @@ def _reached(study: Study, own: Cohort, everybody: Cohort) -> float:
     samples = order_by_unit(own.inputs[rows], own.targets[rows], own.patient[rows], space.device)
     random = SecureRandom.fixed(study.study.seed, "bench")
     weights = space.packed(space.template)
-    for _ in range(study.federation.rounds):
-        weights, _ = train_plain(space, weights, samples, random, Silent())
+    for round_ in range(1, study.federation.rounds + 1):
+        weights, _ = train_plain(space, weights, samples, random, Silent(), round_)
     figures = space.task.metrics(evaluate(space, weights, everybody))
     return float(figures[space.task.headline])

@@ -13,8 +13,8 @@ from torch import nn
 from common.algorithms import build_algorithm
 from common.algorithms.base import Algorithm
 from common.errors import Interrupted, MachineError
+from common.fit import network_for
 from common.lazy import lazy
-from common.models import build_model
 from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import Task
@@ -113,7 +113,7 @@ class Workspace:
     @lazy
     def template(self) -> nn.Module:
         """The network with its initial weights, on the CPU; never trained itself."""
-        return build_model(self.study, self.task.outputs)
+        return network_for(self.study, self.task)
 
     @lazy
     def layout(self) -> Layout:

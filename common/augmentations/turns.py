@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from common.augmentations.base import IMAGES, POINTS, Words, has_masks
+from common.augmentations.base import IMAGES, POINTS, SometimesOptions, Words, has_masks
 from common.plugins import Options
 
 
@@ -64,3 +64,19 @@ class Rotate(Turned):
 
 class FlipAndRotate(Flip, Rotate):
     """All eight positions of a square."""
+
+
+class Mirror:
+    """Left and right exchanged, and nothing else: for images with an up and a down, as ultrasound has."""
+
+    Options = SometimesOptions
+    kinds = IMAGES
+    unfit = POINTS
+    words = 0
+
+    @staticmethod
+    def apply(
+        options: SometimesOptions, inputs: torch.Tensor, targets: torch.Tensor, words: Words
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mirror every sample, and its mask with it."""
+        return inputs.flip(-1), targets.flip(-1) if has_masks(inputs, targets) else targets

@@ -7,10 +7,12 @@ A task that has none of these is trained and evaluated as it always was.
 - `copies`: how often a drawn sample is prepared in one step; a unit's gradient is the mean over all of them.
 - `examine(network, inputs, targets)` returns the outputs `[B, ...]` that are tallied. Nothing in it may be drawn from
   a stream that goes on from sample to sample: what one patient adds must not depend on the others.
+- `described`: what goes into the network and comes out of it, for those who run an exported file: `input`, `output`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -40,6 +42,12 @@ def example(task: Any, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 def copies(task: Any) -> int:
     """Return how often a drawn sample is prepared."""
     return int(getattr(task, "copies", 1))
+
+
+def described(task: Any) -> Mapping[str, str]:
+    """Return a task's own words on `input` and `output` of its network; without the hook, none."""
+    words: Mapping[str, str] = getattr(task, "described", {})
+    return words
 
 
 def outputs_of(

@@ -39,36 +39,46 @@ LOSS = Measure("loss", "Test loss")
 ACCURACY = Measure("accuracy", "Accuracy", (None, 1.0))
 RMSE = Measure("rmse", "RMSE", (0.0, None), digits=2)
 MAE = Measure("mae", "MAE", (0.0, None), digits=2)
-OTHERS = (
-    Measure("dice", "Dice", (None, 1.0)),
-    Measure("concordance", "Concordance", (None, 1.0), Rule(0.5, "chance", at_end=True)),
-)
-"""Headlines that no other task has among its figures."""
 CHANCE = Rule(0.5, "chance", at_end=True)
+AUC = Measure("auc", "AUC", (None, 1.0), CHANCE)
+MEASURES = {
+    measure.key: measure
+    for measure in (
+        Measure("dice", "Dice", (None, 1.0)),
+        Measure("froc", "FROC", (None, 1.0)),
+        Measure("pointing", "Pointing", (None, 1.0)),
+        Measure("concordance", "Concordance", (None, 1.0), CHANCE),
+        Measure("bleu", "BLEU", (None, 1.0)),
+        Measure("explained", "Explained", (None, 1.0)),
+        Measure("value", "Value"),
+        RMSE,
+        AUC,
+    )
+}
+"""What may stand for a run; a task of another package names its own."""
 
 
 def is_forecast(metrics: RunMetrics) -> bool:
-    """Whether the task predicts numbers, not classes."""
+    """Whether the task predicts numbers at several times."""
     return metrics.task == "forecasting"
 
 
 def headline(metrics: RunMetrics) -> Measure:
-    """The metric that stands for the run."""
-    if is_forecast(metrics):
-        unit = metrics.curves.horizons.unit if metrics.curves.horizons else ""
-        return replace(RMSE, unit=unit)
-    for measure in OTHERS:
-        if measure.key in metrics.final:
-            return measure
-    if metrics.final.get("auc") is None and metrics.final.get("accuracy") is not None:
-        return ACCURACY
-    name = "AUC" if len(metrics.classes) <= 2 else "Macro AUC"
-    return Measure("auc", name, (None, 1.0), CHANCE)
+    """The metric that stands for the run: the task's, or in older runs the first that is known."""
+    found = metrics.headline or next((key for key in MEASURES if key in metrics.final), "auc")
+    if found == "auc" and metrics.final.get("auc") is None:
+        return ACCURACY if metrics.final.get("accuracy") is not None else AUC
+    if found == "auc" and len(metrics.classes) > 2:
+        return replace(AUC, name="Macro AUC")
+    horizons = metrics.curves.horizons
+    unit = metrics.unit or (horizons.unit if horizons and found == RMSE.key else "")
+    known = MEASURES.get(found) or Measure(found, found.replace("_", " ").capitalize())
+    return replace(known, unit=unit)
 
 
 def learning_plots(run: Run) -> list[Plot]:
     """The headline metric and the loss by round, private and not; then the training loss."""
-    other = MAE if is_forecast(run.metrics) else ACCURACY
+    other = MAE if headline(run.metrics).key == RMSE.key else ACCURACY
     measures = dict.fromkeys((headline(run.metrics), LOSS, other))
     plots = [plot for measure in measures for plot in _measure_plot(run, measure)]
     return [*plots[:2], *_training_plot(run), *plots[2:]]

@@ -55,6 +55,8 @@ class RunMetrics(Record):
     title: str = ""
     fingerprint: str = ""
     task: str = "classification"
+    headline: str = ""
+    unit: str = ""
     classes: list[str] = Field(default_factory=list)
     final: Metrics = Field(default_factory=dict)
     non_private: Metrics = Field(default_factory=dict)

@@ -65,6 +65,7 @@ def test_a_plain_data_table_answers_to_any_name(tmp_path: Path) -> None:
         (HEAD + TABLE + "[policy]\nmax_epsilonn = 1\n", "Did you mean 'max_epsilon'?"),
         (HEAD + TABLE.replace("declared_patients = 40\n", ""), "declared_patients"),
         (HEAD + TABLE.replace('kind = "table"\n', ""), "kind' is missing"),
+        (HEAD + TABLE.replace('kind = "table"\n', ""), "episodes, fused"),
         (HEAD + TABLE.replace("table", "tabel"), "'table'"),
         (HEAD, "'data'"),
         (HEAD + '[data."../x"]\nkind="table"\npath="p"\ndeclared_patients=1\n', "'../x'"),

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.errors import StudyError
+from common.plugins import registry
+from common.study_cli import KINDS
 from common.study_file import apply_overrides, dump_study, load_study, parse_study
 from common.study_template import BODIES, template
 
@@ -124,7 +126,7 @@ def test_unknown_algorithms_are_refused_with_the_nearest_name(content: Content) 
 def test_a_missing_or_unknown_kind_names_the_kinds(content: Content, changes: Any) -> None:
     error = refusal(content(data=changes))
     assert "kind" in error.what
-    assert "arrays" in error.fix
+    assert "arrays, dicom, episodes, fused" in error.fix
 
 
 @pytest.mark.parametrize(
@@ -169,6 +171,10 @@ def test_values_that_make_no_sense_are_named(
 def test_privacy_off_needs_no_noise(content: Content) -> None:
     off = {"enabled": False, "noise_multiplier": None, "sampling_rate": None}
     assert not parse_study(content(privacy=off), where="x").privacy.enabled
+
+
+def test_every_kind_of_data_has_a_template() -> None:
+    assert set(BODIES) == set(registry("sources")) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", BODIES)

@@ -12,7 +12,9 @@ import pytest
 from client.claims import use_data
 from client.data.cohort import Cohort
 from client.data.config import members
+from client.data.fused import put_together
 from client.data.identifiers import Collector
+from client.data.samples import RawSamples
 from client.guard.ledger import Ledger
 from client.site import load_site
 from common.data_spec import FusedSpec
@@ -101,7 +103,7 @@ def test_parts_lie_side_by_side(build: Build) -> None:
 def test_the_house_is_told_how_many_lack_what(build: Build) -> None:
     notes = " ".join(build(SITE + ECG, SPEC, ["well", "ill"]).notes)
     assert "Part 'film': 1 of 3 patients do not have it." in notes
-    assert "Part 'film': 1 patients have no target" in notes
+    assert "Part 'film': 1 patients are not in part 'record'" in notes
     assert "dora" not in notes
 
 
@@ -112,6 +114,57 @@ def test_a_site_may_lack_a_part_and_says_so(build: Build) -> None:
     assert cohort.inputs[:, 2].all()
     with pytest.raises(StudyError, match="no part 'ecg'"):
         build(SITE, SPEC, ["well", "ill"])
+
+
+def test_a_part_beside_the_target_needs_no_labels(build: Build, house: Path) -> None:
+    (house / "ecg.csv").write_text("record,patient_id,label\n1,anna,ill\n2,bert,well\n")
+    spec = {**SPEC, "target": "ecg"}
+    whole = build(SITE + ECG, spec, ["well", "ill"])
+    (house / "records.csv").write_text("id,age\nanna,50\nbert,75\n,10\n")
+    cohort = build(SITE + ECG, spec, ["well", "ill"])
+    np.testing.assert_array_equal(cohort.inputs, whole.inputs)
+    assert cohort.quarantine.counts == {"no patient id": 1}
+
+
+def test_records_beside_the_target_are_their_patients_own(build: Build, house: Path) -> None:
+    variables = [{"name": "pulse", "minimum": 0, "maximum": 200}]
+    stay = {"kind": "records", "target": "died", "positive": [1], "history_minutes": 60}
+    stay |= {"step_minutes": 60, "variables": variables}
+    (house / "pulses.csv").write_text("stay,time,pulse\n7,0,50\n8,0,150\n")
+    (house / "stays.csv").write_text("stay,pid,version\n7,carl,1\n7,bert,2\n8,anna,2\n8,carl,2\n")
+    text = '[data.parts.stay]\nkind = "records"\npath = "pulses.csv"\noutcomes = "stays.csv"\n'
+    text += 'record = "stay"\npatient = "pid"\ntime_unit = "minutes"\nfilter = { version = 2 }\n'
+    spec = {**SPEC, "parts": {"record": SPEC["parts"]["record"], "stay": stay}}
+    cohort = build(SITE.partition("[data.parts.film]")[0] + text, spec, ["well", "ill"])
+    found = {row[2]: (row[1], row[3]) for row in cohort.inputs.tolist()}  # by age: flag, pulse
+    assert found == {0.0: (1, 0.5), 0.5: (1, -0.5), 1.0: (0, 0)}
+    assert cohort.quarantine.counts == {"repeated record key": 1}
+
+
+@pytest.mark.parametrize("nameless", ["film", "record"])
+def test_who_is_not_named_is_not_put_to_anybody(build: Build, house: Path, nameless: str) -> None:
+    text = SITE + ECG
+    if nameless == "film":
+        np.savez(house / "films.npz", images=np.zeros((2, 2, 2)))
+        (house / "records.csv").write_text("id,age,ill\n0,50,1\n1,75,0\n")
+    else:
+        text = text.replace('patient = "id"\n', "")
+    with pytest.raises(DataError, match=f"(?s)part '{nameless}'.*Name the patients"):
+        build(text, SPEC, ["well", "ill"])
+
+
+def test_of_a_patient_with_much_of_one_part_no_more_is_made_than_is_kept(
+    build: Build, house: Path
+) -> None:
+    films = np.arange(9).reshape(9, 1, 1) * np.ones((9, 2, 2))
+    np.savez(house / "films.npz", images=films, patients=np.array(["anna"] * 9))
+    few = build(SITE + ECG, {**SPEC, "max_samples_per_patient": 3}, ["well", "ill"])
+    anna = by_age(few)[0.0][:, FILM_AT.start]
+    np.testing.assert_allclose(anna * 50 + 50, [0, 4, 8], atol=1e-5)
+    raw = RawSamples(films[:, None].astype(np.float32), np.zeros(9), ["anna"] * 9)
+    record = RawSamples(np.zeros((1, 1), np.float32), np.ones(1), ["anna"])
+    spec = FusedSpec.model_validate({**SPEC, "max_samples_per_patient": 3})
+    assert len(put_together({"film": raw, "record": record}, spec).inputs) == 3
 
 
 def test_a_part_has_its_own_steps(build: Build) -> None:

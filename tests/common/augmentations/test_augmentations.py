@@ -20,7 +20,7 @@ from common.privacy.noise import SecureRandom
 from common.study import Study
 from common.study_file import dump_study, parse_study
 
-IMAGES = ["flip", "rotate", "affine", "crop", "noise", "intensity", "blur", "erase"]
+IMAGES = ["flip", "rotate", "mirror", "affine", "crop", "noise", "intensity", "blur", "erase"]
 SEQUENCES = ["jitter", "scale", "time-shift", "mask-time", "mask-channel"]
 SERIES: dict[str, Any] = {"kind": "series", "minimum": 40.0, "maximum": 400.0, "image_size": None}
 
@@ -90,7 +90,7 @@ def test_masks_move_with_their_images(name: str, volume: bool) -> None:
     moved_images, moved = augment(images, masks, [always(name)], SecureRandom.fixed(1))
     assert moved.dtype == torch.uint8
     assert set(moved.unique().tolist()) <= {0, 1, 2, 3}
-    if name in ("flip", "rotate", "affine", "crop"):
+    if name in ("flip", "rotate", "mirror", "affine", "crop"):
         assert not torch.equal(moved, masks)
         whole = (moved_images - moved_images.round()).abs() < 1e-3
         agree = moved_images.round()[:, 0][whole[:, 0]] == moved.float()[whole[:, 0]]

@@ -77,9 +77,9 @@ def without(values: torch.Tensor, study: Study, name: str) -> torch.Tensor:
     return values
 
 
-@pytest.mark.parametrize("join", ["late", "intermediate"])
-def test_each_patient_by_hand(join: str) -> None:
-    study = study_for(join=join, hidden=[4])
+@pytest.mark.parametrize("model", [{"join": "late"}, {"join": "intermediate", "hidden": [4]}])
+def test_each_patient_by_hand(model: dict[str, Any]) -> None:
+    study = study_for(**model)
     check_private(study, CLASSES, inputs=samples(study))
 
 
@@ -130,6 +130,17 @@ def test_a_missing_part_says_nothing(join: str) -> None:
     assert not torch.allclose(network(samples(study)), build_model(study, 2)(samples(study)))
 
 
+def test_the_head_of_intermediate_fusion_sees_what_is_missing() -> None:
+    study = study_for(join="intermediate")
+    network = build_model(study, 2)
+    with torch.no_grad():
+        for parameter in network.parts.parameters():  # no part says anything
+            parameter.zero_()
+    values = samples(study)[:1]
+    everything = network(values)
+    assert not torch.allclose(network(without(values, study, "film")), everything)
+
+
 def test_late_fusion_is_the_weighted_mean_of_those_who_are_there() -> None:
     weighted = {**MODELS, "record": {**MODELS["record"], "weight": 3.0}}
     content = study_for(join="late").content()
@@ -168,6 +179,8 @@ def build_one(name: str) -> int:
     ("model", "said"),
     [
         ({"widht": 3}, "width"),
+        ({"join": "late", "hidden": [4]}, "late fusion has no head"),
+        ({"parts": {**MODELS, "record": {"name": "mlp", "weight": 2}}}, "join = 'late'"),
         ({"parts": {**MODELS, "record": {"name": "mlp", "hiden": [3]}}}, "hidden"),
         ({"parts": {**MODELS, "record": {"name": "mpl"}}}, "'mlp'"),
         ({"parts": {**MODELS, "record": {"name": "cnn-1d"}}}, "[model.parts.record]"),

@@ -18,12 +18,21 @@ from common.study_file import parse_study
 from common.study_template import template
 
 IMAGES = ("compact-cnn", "seed-cnn-64", "seed-cnn-28", "lungct-net", "plain-cnn")
-SERIES = ("lstm", "gru", "temporal-convolution", "series-transformer", "cnn-1d", "cnn-lstm")
+SERIES = (
+    "lstm",
+    "gru",
+    "temporal-convolution",
+    "series-transformer",
+    "series-mlp",
+    "cnn-1d",
+    "cnn-lstm",
+)
 VARIANTS: list[dict[str, Any]] = [
     *({"name": name} for name in IMAGES + SERIES + ("mlp", "linear")),
     {"name": "lungct-net", "group_norm": True},
     {"name": "plain-cnn", "channels": [12, 3], "hidden": [5], "group_norm": True},
     {"name": "compact-cnn", "scales": [], "activation": "tanh"},
+    {"name": "random-features", "features": 8, "hidden": [4]},
     {"name": "lstm", "layers": 2, "residual": True, "hidden_size": 8},
     {"name": "series-transformer", "patch": 4, "summary": "last", "residual": True},
     {"name": "densenet", "blocks": [2, 2], "growth": 4, "features": 8},

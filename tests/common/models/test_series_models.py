@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gru": {"hidden_size": 3},
     "temporal-convolution": {"channels": 3, "blocks": 2},
     "series-transformer": {"width": 4, "heads": 2, "blocks": 2, "patch": 3},
+    "series-mlp": {"hidden": [4, 3]},
     "cnn-1d": {"channels": [4, 4], "kernel_size": 3},
     "cnn-lstm": {"channels": [4], "kernel_size": 3, "hidden_size": 3},
 }
@@ -71,6 +72,8 @@ def test_an_unknown_option_is_refused_with_the_known_ones(name: str) -> None:
     [
         # lead to 3 channels, 3 to 3, across; then two blocks' worth of 3 to 3; the head has 2 outputs
         ("temporal-convolution", (3 * 3 + 3) + (3 * 9 + 3) + (3 + 3) + 2 * (3 * 9 + 3) + 8),
+        # 24 steps to 4, 4 to 3, the head
+        ("series-mlp", (24 * 4 + 4) + (4 * 3 + 3) + (3 * 2 + 2)),
         # conv 1 to 4 and 4 to 4 of 3 taps, their GroupNorms, mean and maximum into 2 outputs
         ("cnn-1d", (3 * 4 + 4) + 8 + (3 * 16 + 4) + 8 + (8 * 2 + 2)),
         # conv, GroupNorm, an LSTM of 4 to 3 with both biases, the head

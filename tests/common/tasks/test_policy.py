@@ -21,6 +21,7 @@ from common.study_file import parse_study
 from common.study_template import template
 from common.tasks import build_task
 from common.tasks.base import Tally
+from common.tasks.figures.off_policy import plain_mean, weighted_mean
 from common.tasks.policy import Policy
 
 FEATURES = [{"name": "pressure", "minimum": 0, "maximum": 1}]
@@ -129,6 +130,21 @@ def test_values_become_those_of_a_ward_that_is_known() -> None:
     torch.testing.assert_close(table[2:].detach(), expected, atol=0.02, rtol=0)
 
 
+def test_what_lies_ahead_is_believed_within_the_public_ends_only() -> None:
+    values, judged = [[0.0, 7.0, 0.0], [0.0, -3.0, 0.0]], [[0.0, -5.0, 0.0]] * 2
+    found = task_of(conservatism=0.0).loss(outputs_of(values, judged), WAIT_TREAT)
+    first = (0 - 0.9) ** 2 + (0 + 0.9) ** 2
+    assert float(found) == pytest.approx((first + (-3 - 1) ** 2 + (-5 - 1) ** 2) / 2, rel=1e-5)
+
+
+def test_noise_widens_the_intervals() -> None:
+    plain = plain_mean(np.array([100.0, 50.0, 25.0]), 4.0)
+    assert plain.error == pytest.approx(math.sqrt(4.0 * (1 + 0.5**2)) / 100)
+    weighted = weighted_mean(np.array([40.0, 20.0]), np.array([16.0, 8.0, 4.0]), 4.0)
+    assert (weighted.mean, weighted.count) == (0.5, 100)
+    assert weighted.error == pytest.approx(math.sqrt(4.0 * (1 + 0.5**2)) / 40)
+
+
 def logged(count: int, seed: int, treats: float = 0.3) -> torch.Tensor:
     """Return one decision each: treating lives with 0.8, waiting with 0.4."""
     rng = np.random.default_rng(seed)
@@ -225,6 +241,15 @@ def test_answers_name_the_preferred_action_and_every_value() -> None:
     answers = TASK.answers(preferring(0.9, 2, TASK))
     assert answers["preferred"] == ["treat", "treat"]
     assert answers["value_wait"] == [0, 0]
+
+
+def test_what_is_explained_of_an_action_is_its_lead_over_the_best_other_one() -> None:
+    wide = task_of(1, value_minimum=-10, value_maximum=30)
+    scores = wide.scores()
+    outputs = outputs_of([[0.1, 0.0], [0.4, 0.0]], [[9.0, 9.0]] * 2)
+    assert list(scores) == ["wait", "treat"]
+    assert float(scores["treat"](outputs)) == pytest.approx(0.3 * 20)
+    assert float(scores["wait"](outputs)) == pytest.approx(-0.3 * 20)
 
 
 def test_other_data_options_and_ranges_are_refused() -> None:

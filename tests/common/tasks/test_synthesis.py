@@ -22,9 +22,13 @@ from common.tasks.synthesis import TIMES, Synthesis
 Make = Callable[..., Study]
 
 
+SMALL = {"name": "denoiser", "channels": [4]}
+
+
 def task_of(make_study: Make, classes: list[str] | None = None) -> Synthesis:
     task = {"name": "synthesis", "classes": classes}
-    made = build_task(make_study(task=task, data={"labels": "class" if classes else "none"}))
+    labels = "class" if classes else "none"
+    made = build_task(make_study(task=task, model=SMALL, data={"labels": labels}))
     assert isinstance(made, Synthesis)
     return made
 
@@ -114,5 +118,13 @@ def test_samples_are_prepared_each_by_itself(make_study: Make) -> None:
 )
 def test_what_does_not_fit_is_refused(make_study: Make, task: dict, data: dict) -> None:
     with pytest.raises(StudyError) as caught:
-        build_task(make_study(task={"name": "synthesis", **task}, data=data))
+        build_task(make_study(task={"name": "synthesis", **task}, model=SMALL, data=data))
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("model", ["linear", "compact-cnn", "unet"])
+def test_models_that_draw_no_images_are_refused(make_study: Make, model: str) -> None:
+    """Before anything is trained: `consilium study check` says so."""
+    task, data = {"name": "synthesis", "classes": None}, {"labels": "none"}
+    with pytest.raises(StudyError, match=f"'{model}' draws no images"):
+        build_task(make_study(task=task, model={"name": model}, data=data))

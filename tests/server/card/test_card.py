@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from common.cli import build
 from common.errors import RunError
+from common.plugins import registry
+from server.card.data import KINDS
 from server.card.page import write_card
 from server.card.parts import Words
 
@@ -27,6 +29,10 @@ METRICS: dict[str, Any] = {
     "parameters": 158,
     "privacy": {"enabled": True, "delta": 1e-3, "clip_norm": 1.0, "statistics": "noisy"},
 }
+
+
+def test_every_kind_of_data_has_words() -> None:
+    assert set(KINDS) == set(registry("sources"))
 
 
 def card(folder: Path, words: Words | None = None, **changes: Any) -> str:

@@ -146,10 +146,32 @@ def test_tasks_of_other_kinds_are_drawn(make_run):
     assert not re.search(r"\b(nan|None)\b", text)
 
 
-@pytest.mark.parametrize(("key", "name"), [("dice", "Dice"), ("concordance", "Concordance")])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("dice", "Dice"), ("concordance", "Concordance"), ("froc", "FROC"), ("pointing", "Pointing")],
+)
 def test_other_tasks_have_a_headline_of_their_own(make_run, key, name):
     def change(metrics: dict[str, Any]) -> None:
         metrics["final"] = {key: 0.75, "loss": 0.4}
 
     found = headline(read_run(make_run(change=change)).metrics)
     assert (found.key, found.name) == (key, name)
+
+
+def test_the_task_itself_names_its_headline(make_run):
+    def change(metrics: dict[str, Any]) -> None:
+        metrics |= {"headline": "lead_time", "unit": "h", "task": "of_another_package"}
+        metrics["final"] = {"lead_time": 7.25, "auc": 0.9, "loss": 0.4}
+
+    found = headline(read_run(make_run(change=change)).metrics)
+    assert (found.name, found.text(7.25, 2)) == ("Lead time", "7.25 h")
+
+
+def test_the_unit_of_a_regression_stands_beside_its_error(make_run):
+    def change(metrics: dict[str, Any]) -> None:
+        metrics |= {"headline": "rmse", "unit": "mmol/L", "task": "regression"}
+        metrics["final"] = {"rmse": 1.5, "mae": 1.0, "loss": 0.4}
+
+    folder = make_run(change=change)
+    assert headline(read_run(folder).metrics).text(1.5) == "1.50 mmol/L"
+    assert "1.50 mmol/L" in report.build(folder).read_text()

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from client.data.episodes.config import EpisodeDataset
-from client.data.episodes.source import EpisodeSource
+from client.data.episodes.source import EpisodeSource, new_states
 from client.data.samples import RawSamples
 from common.data_spec import EpisodeSpec
 from common.errors import DataError
@@ -95,12 +95,19 @@ def test_what_was_not_logged_is_not_asked_for(tmp_path: Path) -> None:
 
 
 def test_new_states_need_neither_actions_nor_rewards(tmp_path: Path) -> None:
-    given = dataset(tmp_path, ["a,100", "a,200", ",0"], "who,pressure")
-    found = EpisodeSource().unlabelled(given, EpisodeSpec(**SPEC))
-    assert found.inputs[:, 0, 0].tolist() == [0, 1]
+    given = dataset(tmp_path, ["a,100", "b,", "a,200", ",0"], "who,pressure")
+    found, rows = new_states(given, EpisodeSpec(**SPEC))
+    assert found.inputs[:, 0, 0].tolist() == [0, 0, 1]
     assert not found.inputs[:, 1:].any()
-    assert list(found.patients) == ["a", "a"]
-    assert found.quarantine.total == 1
+    assert (list(found.patients), rows.tolist()) == (["a", "b", "a"], [1, 2, 3])
+    assert found.quarantine.counts == {"no patient id": 1}
+
+
+def test_new_states_have_what_the_study_requires(tmp_path: Path) -> None:
+    given = dataset(tmp_path, ["a,100", "b,", "a,200"], "who,pressure")
+    required = {"features": [{**SPEC["features"][0], "required": True}]}
+    found, rows = new_states(given, EpisodeSpec(**SPEC | required))
+    assert (rows.tolist(), found.quarantine.counts) == ([1, 3], {"no pressure": 1})
 
 
 @pytest.mark.parametrize(
