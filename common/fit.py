@@ -69,6 +69,8 @@ def _answer(study: Study, network: nn.Module, shape: tuple[int, ...]) -> tuple[i
     """Return the shape of what the network says of one sample."""
     import torch
 
+    training = network.training
+    network.eval()  # nothing that a network may remember of a batch is changed
     try:
         with torch.no_grad():
             return tuple(network(torch.zeros(1, *shape)).shape[1:])
@@ -78,6 +80,8 @@ def _answer(study: Study, network: nn.Module, shape: tuple[int, ...]) -> tuple[i
             where="[model] and [data]",
             fix="Choose larger samples, fewer layers, or another model.",
         ) from error
+    finally:
+        network.train(training)
 
 
 def _words(shape: tuple[int, ...]) -> str:

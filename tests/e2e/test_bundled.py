@@ -34,6 +34,14 @@ EXPECTED = (
     "visits-risk",
     "visits-survival",
 )
+LONG = (
+    "lung-segmentation",
+    "mass-localisation",
+    "nodule-detection-3d",
+    "nodule-segmentation",
+    "nodule-synthesis",
+)
+"""Studies of images that `make test-deployment` runs; every run of the suite looks at their files."""
 NEEDED = {"molecule-solubility": "rdkit"}
 """Packages of extras without which a study cannot run."""
 SHORT = ("federation.rounds=2", "training.local_steps=2", "evaluation.compare_non_private=false")
@@ -43,7 +51,9 @@ SITE_KEYS = "patients samples quarantined steps sigma epsilon delta bytes_sent"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.deployment if n in LONG else []) for n in EXPECTED]
+)
 def test_a_bundled_study_runs_by_name(name: str, tmp_path: Path) -> None:
     if name in NEEDED:
         pytest.importorskip(NEEDED[name], reason="needs an extra of consilium")

@@ -134,6 +134,7 @@ def answers_of(file: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.deployment
 def test_a_site_that_refuses_is_named_and_the_others_go_on(federation: Federation) -> None:
     """An unapproved study, a changed one, and a hospital that introduces itself as another one; three runs at once.
 

@@ -141,6 +141,7 @@ def consortium(tmp_path: Path, programs: Path) -> Iterator[Consortium]:
 
 
 @pytest.mark.slow
+@pytest.mark.deployment
 def test_whoever_follows_both_pages_has_a_model(consortium: Consortium) -> None:
     here = consortium.coordinator
     for steps in meetings():

@@ -183,6 +183,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+@pytest.mark.deployment
 def test_a_disk_that_fills_up_in_the_middle_is_named_and_nothing_is_lost(
     whole: Path, study: Path, hospitals: Path, tmp_path: Path, small_disk: Path
 ) -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from client.training import batches, private, workspace
+from client.training import batches, private
 from client.training.workspace import Workspace
+from common import fit
 from common.algorithms.fedprox import FedProx
 from common.errors import StudyError
 from common.privacy import hooks, step
@@ -197,9 +198,9 @@ class WithBatchNorm(nn.Module):
 def test_batch_norm_is_refused(
     subject: Subject, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = workspace.build_model
+    honest = fit.build_model
     monkeypatch.setattr(
-        workspace, "build_model", lambda study, outputs: WithBatchNorm(honest(study, outputs), 36)
+        fit, "build_model", lambda study, outputs: WithBatchNorm(honest(study, outputs), 36)
     )
     with pytest.raises(StudyError, match=r"[Bb]atch"):
         check("sensitivity", subject)
@@ -229,9 +230,9 @@ class RunningMean(nn.Module):
 def test_state_that_takes_data_along(
     one_subject: Subject, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = workspace.build_model
+    honest = fit.build_model
     monkeypatch.setattr(
-        workspace, "build_model", lambda study, outputs: RunningMean(honest(study, outputs))
+        fit, "build_model", lambda study, outputs: RunningMean(honest(study, outputs))
     )
     assert not check("nothing-else-released", one_subject).passed
 

@@ -16,6 +16,8 @@ from common.tasks.figures.scores import Scores
 Places = npt.NDArray[np.int64]
 GROUPS = 10
 """Groups of equal width that predictions are sorted into, as in Guo et al. 2017."""
+EDGES = np.linspace(0, 1, GROUPS + 1)
+"""Of the groups: the mean of each lies between its own, whatever the noise did."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def calibration(scores: Scores) -> Calibration:
     ]
     low, high = np.array(ends).T
     return Calibration(
-        predicted=np.clip(_shares(expected, count, there), 0, 1),
+        predicted=np.clip(_shares(expected, count, there), EDGES[:-1], EDGES[1:]),
         observed=np.clip(_shares(positives, count, there), 0, 1),
         low=low,
         high=high,
