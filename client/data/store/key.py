@@ -13,7 +13,7 @@ from pathlib import Path
 from client.data.files import walk
 from client.data.split import keyed
 
-VERSION = "2"
+VERSION = "3"
 
 
 def cache_key(secret: bytes, description: str, sources: Iterable[Path], content: str = "") -> str:

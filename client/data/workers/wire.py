@@ -6,17 +6,19 @@ a worker has read files that nobody vouches for, and must not be able to make th
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 _LENGTH = struct.Struct("<Q")
 _KINDS = "fiub"
+_PIECE = 1 << 20
 LARGEST = 1 << 33
 """Bytes of one frame; a longer one is a worker gone mad."""
 
@@ -50,7 +52,7 @@ class Whole:
     """Reads exactly as many bytes as are asked for and none ahead, so that waiting on it tells the truth."""
 
     def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
+        self._raw = cast(io.RawIOBase, raw)
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
@@ -60,15 +62,19 @@ class Whole:
         """Close the descriptor."""
         self._raw.close()
 
-    def read(self, length: int) -> bytes:
+    def read(self, length: int) -> bytearray:
         """Read `length` bytes, fewer only at the end."""
-        content = bytearray()
-        while len(content) < length:
-            more = self._raw.read(length - len(content))
+        content, filled = bytearray(min(length, _PIECE)), 0
+        while filled < length:
+            if filled == len(content):  # what is announced is not believed before it comes
+                content += bytes(min(length - filled, len(content)))
+            with memoryview(content) as view:
+                more = self._raw.readinto(view[filled:])
             if not more:
                 break
-            content += more
-        return bytes(content)
+            filled += more
+        del content[filled:]
+        return content
 
 
 def write_frame(stream: IO[bytes], *parts: bytes | memoryview) -> None:
@@ -79,7 +85,7 @@ def write_frame(stream: IO[bytes], *parts: bytes | memoryview) -> None:
     stream.flush()
 
 
-def read_frame(stream: Whole) -> bytes:
+def read_frame(stream: Whole) -> bytearray:
     """Read one frame.
 
     Raises:
@@ -107,7 +113,7 @@ def write_outcome(stream: IO[bytes], outcome: Outcome) -> None:
 
 
 def read_outcome(stream: Whole) -> Outcome:
-    """Read what became of a job; the arrays are read-only.
+    """Read what became of a job.
 
     Raises:
         EOFError: the worker ended, or what it wrote cannot be understood.
@@ -123,7 +129,7 @@ def read_outcome(stream: Whole) -> Outcome:
         raise EOFError from None
 
 
-def _arrays(content: bytes, offset: int, shapes: Any) -> list[NDArray[Any]]:
+def _arrays(content: bytearray, offset: int, shapes: Any) -> list[NDArray[Any]]:
     found = []
     for kind, shape in shapes:
         dtype = np.dtype(str(kind))

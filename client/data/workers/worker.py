@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pickle
@@ -17,6 +18,8 @@ from client.data.workers.wire import Outcome, Refused, Whole, read_frame, read_o
 
 CRASHED = "crashed the program that reads it"
 TOO_LONG = "takes too long to read"
+PIPE_BYTES = 1 << 20
+"""Of answers on their way: with room for one or two, a worker goes on while this process is busy."""
 PATIENCE = 0.5
 """Seconds that a worker gets to end by itself."""
 Job = tuple[int, Any]
@@ -48,6 +51,8 @@ class Worker:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        with suppress(OSError):  # a system may allow no more than it gives
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._jobs = io.BufferedWriter(cast(io.RawIOBase, self._process.stdin))
         self.answers = Whole(self._process.stdout)
 
