@@ -58,6 +58,20 @@ def test_copied_and_touched_files_are_the_same_data(
     np.testing.assert_array_equal(first.inputs, again.inputs)
 
 
+def test_images_are_read_in_the_order_of_the_cohort(
+    build: Build, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = []
+
+    def rows(values: Any, chosen: Any) -> Any:
+        moved.append(not np.array_equal(chosen, np.arange(len(values))))
+        return values[chosen]
+
+    monkeypatch.setattr("client.data.cohort._rows", rows)
+    build(SITE, SPEC, CLASSES)
+    assert moved == [False, False]
+
+
 @pytest.mark.parametrize("change", ["pixels", "label", "file", "reader", "step", "study"])
 def test_other_content_is_other_data(
     build: Build,
