@@ -180,6 +180,7 @@ def test_a_site_that_refuses_is_named_and_the_others_go_on(federation: Federatio
     assert "The study 'unapproved' is not approved here" in log_of(three)
 
 
+@pytest.mark.deployment
 def test_what_nobody_approved_is_refused_logged_and_costs_nothing(federation: Federation) -> None:
     """The study was approved, and run to its end, by the test before: asking on must buy nothing."""
     before = books(federation)
@@ -229,9 +230,11 @@ def test_the_first_round_again_and_again_buys_no_more_than_the_study(
 
 def test_code_in_a_bundle_never_runs_at_a_site(federation: Federation, tmp_path: Path) -> None:
     """Submitted with Flower's own client: an approved study, with code beside it."""
+    approved = study("coded")
+    approve(federation, approved)
     before = books(federation)
     mark, file = tmp_path / "ran", tmp_path / "answers.json"
-    bundle = bundle_with_code(study("asked"), mark, file)
+    bundle = bundle_with_code(approved, mark, file)
     with connected(open_folder(federation.coordinator.folder)) as control:
         control.start_run(bundle, hashlib.sha256(bundle).hexdigest(), "code")
     answers = answers_of(file)
