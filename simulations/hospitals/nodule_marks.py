@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulations.hospitals.chest import add_lung_vessels, assemble, lung, place_in_lung
-from simulations.hospitals.dicom_archive import DicomArchive, patient_coordinates
+from simulations.hospitals.marked_archive import write_marked
 from simulations.hospitals.phantom import (
     LUNG_HU,
     Grid,
@@ -16,7 +16,6 @@ from simulations.hospitals.phantom import (
     parenchyma,
 )
 from simulations.hospitals.plan import Archive, HospitalPlan
-from simulations.hospitals.scanner import acquire
 
 NAME = "nodule-detection"
 SLICES, SIZE, SPACING = 2, 96, 3.6
@@ -27,22 +26,8 @@ TRIALS = 20
 
 
 def write(plan: HospitalPlan) -> Archive:
-    """Write DICOM files and labels.csv (patient_id, x_mm, y_mm, z_mm, diameter_mm): a row a nodule.
-
-    A patient without nodules has one row without numbers.
-    """
-    archive = DicomArchive(plan, NAME, spacing=SPACING)
-    rows: list[list[str]] = []
-    for number in range(plan.patients):
-        rng = plan.random(NAME, number)
-        chest, nodules = draw_chest(rng, plan.scanner.thickness)
-        series = archive.add(number, acquire(chest, plan.scanner, rng, SPACING), rng)
-        marks = [
-            [*patient_coordinates(series, each.centre), f"{2 * each.radius:.1f}"]
-            for each in nodules
-        ]
-        rows += [[series.patient, *mark] for mark in marks or [[""] * 4]]
-    return archive.finish(["patient_id", "x_mm", "y_mm", "z_mm", "diameter_mm"], rows)
+    """Write DICOM files and labels.csv: see `write_marked`."""
+    return write_marked(plan, NAME, SPACING, draw_chest)
 
 
 def draw_chest(rng: np.random.Generator, thickness: float) -> tuple[Volume, list[Nodule]]:

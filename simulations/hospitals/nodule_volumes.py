@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulations.hospitals.dicom_archive import DicomArchive, patient_coordinates
+from simulations.hospitals.marked_archive import write_marked
 from simulations.hospitals.phantom import (
     Grid,
     Nodule,
@@ -16,7 +16,6 @@ from simulations.hospitals.phantom import (
     parenchyma,
 )
 from simulations.hospitals.plan import Archive, HospitalPlan
-from simulations.hospitals.scanner import acquire
 
 NAME = "nodule-volumes"
 DEPTH_MM, SIDE, SPACING = 46.0, 32, 2.0
@@ -30,22 +29,8 @@ TRIALS = 50
 
 
 def write(plan: HospitalPlan) -> Archive:
-    """Write DICOM files and labels.csv (patient_id, x_mm, y_mm, z_mm, diameter_mm): a row a nodule.
-
-    A patient without nodules has one row without numbers.
-    """
-    archive = DicomArchive(plan, NAME, spacing=SPACING)
-    rows: list[list[str]] = []
-    for number in range(plan.patients):
-        rng = plan.random(NAME, number)
-        volume, nodules = draw_lung(rng, plan.scanner.thickness)
-        series = archive.add(number, acquire(volume, plan.scanner, rng, SPACING), rng)
-        marks = [
-            [*patient_coordinates(series, each.centre), f"{2 * each.radius:.1f}"]
-            for each in nodules
-        ]
-        rows += [[series.patient, *mark] for mark in marks or [[""] * 4]]
-    return archive.finish(["patient_id", "x_mm", "y_mm", "z_mm", "diameter_mm"], rows)
+    """Write DICOM files and labels.csv: see `write_marked`."""
+    return write_marked(plan, NAME, SPACING, draw_lung)
 
 
 def draw_lung(rng: np.random.Generator, thickness: float) -> tuple[Volume, list[Nodule]]:

@@ -35,7 +35,9 @@ LIMITS = Limits()
 BATCH = 8
 """Jobs on their way to a worker at once: so many that it seldom waits, so few that they weigh nothing."""
 MOST_FALSE_STARTS = 5
-"""Workers in a row that may end before they begin: an idle one may end just now, the system may want its memory."""
+"""Workers in a row that may fail before they begin: the system may want its memory just now."""
+PIPE_BYTES, ALL_PIPES = 1 << 20, 16 << 20
+"""Of a worker's answers on their way, and of all workers': Linux gives a user 64 MiB of pipes in all."""
 _idle: list[Worker] = []
 _taken = [0]
 _lock = threading.Lock()
@@ -75,7 +77,7 @@ def outcomes(
                     break
                 for key, _ in selector.select():
                     found = _received(key.data, team, selector, waiting)
-                    false_starts = 0 if found is not None else false_starts + 1
+                    false_starts = 0 if found is not None else false_starts + key.data.failed
                     if false_starts > MOST_FALSE_STARTS:
                         raise _cannot_begin(limits)
                     if found is not None:
@@ -154,7 +156,7 @@ def _take(memory: int) -> Worker:
         return found
     if found is not None:
         found.kill()
-    return Worker(memory)
+    return Worker(memory, max(1 << 16, min(PIPE_BYTES, ALL_PIPES // cores())))
 
 
 def _give_back(worker: Worker) -> None:
@@ -163,6 +165,7 @@ def _give_back(worker: Worker) -> None:
         _taken[0] -= 1
         keep = not worker.busy and worker.is_alive() and len(_idle) < cores()
         if keep:
+            worker.rest()
             _idle.append(worker)
     if not keep:
         worker.kill()

@@ -18,8 +18,6 @@ from client.data.workers.wire import Outcome, Refused, Whole, read_frame, read_o
 
 CRASHED = "crashed the program that reads it"
 TOO_LONG = "takes too long to read"
-PIPE_BYTES = 1 << 20
-"""Of answers on their way: with room for one or two, a worker goes on while this process is busy."""
 PATIENCE = 0.5
 """Seconds that a worker gets to end by itself."""
 Job = tuple[int, Any]
@@ -30,14 +28,18 @@ class Worker:
 
     Args:
         memory: bytes of address space that it may use.
+        pipe: bytes of answers that may be on their way; with room for one or two it need not wait for this process.
 
     Attributes:
         answers: what it writes, to wait for.
+        failed: it ended before it began with its jobs, and not because it had had none for long.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, pipe: int) -> None:
         command = [sys.executable, "-P", "-m", "client.data.workers.child", str(memory)]
         self.memory = memory
+        self.failed = False
+        self._rested = False
         self._greeted = False
         self._waiting: deque[Job] = deque()
         self._process = subprocess.Popen(
@@ -52,7 +54,7 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(OSError):  # a system may allow no more than it gives
-            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, pipe)
         self._jobs = io.BufferedWriter(cast(io.RawIOBase, self._process.stdin))
         self.answers = Whole(self._process.stdout)
 
@@ -73,6 +75,10 @@ class Worker:
         with suppress(BrokenPipeError):  # it ended: `receive` says so
             write_frame(self._jobs, content)
 
+    def rest(self) -> None:
+        """Note that it may end by itself from now on, since it has no work."""
+        self._rested = True
+
     def receive(self) -> tuple[int, Outcome] | None:
         """Wait for the next outcome; return it with the job's number.
 
@@ -81,11 +87,12 @@ class Worker:
         try:
             if not self._greeted:
                 read_frame(self.answers)
-                self._greeted = True
+                self._greeted, self._rested = True, False
             outcome = read_outcome(self.answers)
         except EOFError:
             status = self.kill()
             if not self._greeted:
+                self.failed = not (self._rested and status == 0)
                 return None
             outcome = Refused(TOO_LONG if status == -signal.SIGALRM else CRASHED)
         return self._waiting.popleft()[0], outcome

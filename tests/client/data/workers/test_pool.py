@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from bad_jobs import do
 from client.data.workers import child, pool
 from client.data.workers.pool import Limits, outcomes
 from client.data.workers.wire import UNREADABLE, Answer, Refused
-from client.data.workers.worker import CRASHED, TOO_LONG
+from client.data.workers.worker import CRASHED, TOO_LONG, Worker
 from common.errors import MachineError
 
 QUICK = Limits(seconds=2)
@@ -87,6 +88,21 @@ def test_a_worker_that_cannot_begin_is_not_the_files_fault() -> None:
     with pytest.raises(MachineError, match="cannot start"):
         dict(outcomes(function, range(3)))
     assert len(dict(outcomes(do, [("fine", 1)] * 3))) == 3
+
+
+@pytest.mark.parametrize("rested", [True, False])
+def test_only_a_worker_that_had_no_work_may_end_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, rested: bool
+) -> None:
+    """On a machine of many cores all idle ones end at the same moment: that is no failure, however many they are."""
+    monkeypatch.setattr("sys.executable", shutil.which("true"))
+    worker = Worker(1 << 32, 1 << 16)
+    if rested:
+        worker.rest()
+    worker.send("module:function", 1, [(0, None)])
+    assert worker.receive() is None
+    assert worker.left() == [(0, None)]
+    assert worker.failed is not rested
 
 
 def test_a_worker_ends_when_nobody_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
