@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 from client.admission import admit, check_whole_cost
 from client.charging import Charging, Opened
+from client.due import never
 from client.gate import Gate
 from client.guard.book import Charge
 from client.guard.budget import spent
 from client.guard.egress import Declared, Parcel
 from client.guard.egress_log import EgressLog
-from client.guard.spool import Spool
+from client.guard.spool import KEPT_BYTES, Spool
 from client.hours import check_hours
 from client.messages import Request
 from client.prepared import Folders, Prepared
@@ -74,7 +75,7 @@ class Agent(Prepared):
         )
         self.watch = watch or (lambda _: Silent())
         self.approved = approved or _nobody_asks
-        self.spool = Spool(folders.state / "spool")
+        self.spool = Spool(folders.state / "spool", 0 if self.simulated else KEPT_BYTES)
         self.egress = None if folders.egress is None else EgressLog(folders.egress, site.name)
         self.refusals = Refusals(folders.state)
         self._stop = Stop()
@@ -122,12 +123,17 @@ class Agent(Prepared):
             self.site.name, self.declared_patients, self.space.layout.digest, self.terms.statistics
         )
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request, in_time: Callable[[], None] = never) -> Answer:
         """Answer a request: the spooled bytes where there are some, else new ones, charged before they are made.
+
+        Args:
+            request: what is asked.
+            in_time: raises `TooLate` once an answer would not count any more.
 
         Raises:
             PolicyError, BudgetError, DataError, MachineError: nothing leaves, and `what` says why.
             Stopped: the site is being stopped; nothing leaves, and nothing is charged.
+            TooLate: the round is over; nothing leaves. What was made already waits in the spool under an open charge.
         """
         with self._one_at_a_time:
             self._stop.check()
@@ -136,13 +142,16 @@ class Agent(Prepared):
             self.gate.check_size(weights=request.train, statistics=request.evaluate)
             self._check_hours(request)
             self._claim_data()
-            return self._answer(request)
+            self.charging.forgo_before(request.round)
+            if self.spool.load(request.key) is None:
+                in_time()
+            return self._answer(request, in_time)
 
     def stop(self) -> None:
         """End what is in hand at its next step, and answer nothing any more; any thread may call it."""
         self._stop.set()
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request, in_time: Callable[[], None]) -> Answer:
         """Charge, make, look, keep, log, settle: in this order, so that a crash anywhere leaves nothing uncharged."""
         opened = self.charging.reserve(request)
         kept = self.spool.load(opened.key)
@@ -150,6 +159,8 @@ class Agent(Prepared):
         self.gate.look(request, opened.key, parcel)
         if kept is None:
             self._keep(opened, parcel)
+        if opened.reservations:
+            in_time()  # a reply that nobody would use stays here, where it costs nothing in the end
         self.gate.note(request, opened.key, parcel)
         self.charging.settle(opened, parcel.digest)
         self._status(sum(self.declared.parts(parcel).values())).write()

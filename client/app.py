@@ -21,8 +21,15 @@ log = logging.getLogger(__name__)
 AgentOf = Callable[[Context], Agent]
 """Finds the agent that answers for a node."""
 
+InTime = Callable[[int], None]
+"""Raises `TooLate` once an answer about a round would not count any more."""
 
-def build(agent_of: AgentOf) -> ClientApp:
+
+def _no_deadline(_: int) -> None:
+    """A simulation waits."""
+
+
+def build(agent_of: AgentOf, in_time: InTime = _no_deadline) -> ClientApp:
     """Return a ClientApp whose messages are answered by the agent that `agent_of` finds."""
     app = ClientApp()
 
@@ -33,7 +40,9 @@ def build(agent_of: AgentOf) -> ClientApp:
     @app.train()
     def train(message: Message, context: Context) -> Message:
         return _answer(
-            message, lambda: agent_of(context), lambda agent: _handle(agent, message, training=True)
+            message,
+            lambda: agent_of(context),
+            lambda agent: _handle(agent, message, in_time, training=True),
         )
 
     @app.evaluate()
@@ -41,7 +50,7 @@ def build(agent_of: AgentOf) -> ClientApp:
         return _answer(
             message,
             lambda: agent_of(context),
-            lambda agent: _handle(agent, message, training=False),
+            lambda agent: _handle(agent, message, in_time, training=False),
         )
 
     return app
@@ -105,10 +114,10 @@ def _describe(agent: Agent, message: Message) -> RecordDict:
     return content
 
 
-def _handle(agent: Agent, message: Message, *, training: bool) -> RecordDict:
+def _handle(agent: Agent, message: Message, in_time: InTime, *, training: bool) -> RecordDict:
     said, weights = wire.read_request(message.content)
     request = Request(said.fingerprint, said.round, weights, train=training, evaluate=said.evaluate)
-    answer = agent.handle(request)
+    answer = agent.handle(request, lambda: in_time(request.round))
     content = wire.reply(answer)
     inspect_message(content, answer, agent.declared)
     return content

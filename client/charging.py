@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from client.guard.book import Reservation
 from client.guard.egress_log import EgressLog
+from client.guard.entries import Mark
 from client.guard.ledger import AlreadySettled, Ledger
 from client.guard.spool import Spool
 from client.messages import Request
-from client.terms import Terms
+from client.terms import KINDS, Terms
 from common.errors import BudgetError
 from common.privacy.events import Event
 
@@ -64,13 +65,43 @@ class Charging:
 
     def settle(self, opened: Opened, released: str) -> None:
         """Charge the reservations in full, for the bytes with this digest."""
+        mark = self._mark()
         for reservation in opened.reservations:
-            self.ledger.settle(reservation, steps=reservation.event.steps, released=released)
+            steps = reservation.event.steps
+            self.ledger.settle(reservation, steps=steps, released=released, egress=mark)
 
     def give_back(self, opened: Opened) -> None:
         """Settle reservations under which nothing left and nothing will leave."""
+        mark = self._mark()
         for reservation in opened.reservations:
-            self.ledger.settle(reservation, steps=0, released=None)
+            self.ledger.settle(reservation, steps=0, released=None, egress=mark)
+
+    def _mark(self) -> Mark | None:
+        """The log's newest entry: with the ledger's head it goes to the coordinator, who remembers that."""
+        return None if self.egress is None else self.egress.newest()
+
+    def forgo_before(self, round_: int) -> None:
+        """Give back what finished replies to earlier rounds were charged, where these never left.
+
+        The study went on without them. An open charge means that nothing left under it, for it is settled before; what
+        was cut off while it was made may have shown itself by that, and stays charged.
+        """
+        waiting = self.ledger.unsettled()
+        for key in self.spool.keys_before(round_):
+            if waiting.isdisjoint(f"{key}/{name}" for name in KINDS):
+                continue
+            opened = self._never_left(key)
+            if opened.reservations:
+                self.give_back(opened)
+                self.spool.drop(key)
+
+    def _never_left(self, key: str) -> Opened:
+        """The reservations of a key, if all of them are open and the log has nothing of it."""
+        found = [self.ledger.standing(f"{key}/{name}") for name in KINDS]
+        made = tuple(reservation for reservation, _ in found if reservation is not None)
+        settled = any(end is not None for _, end in found)
+        noted = self.egress is not None and self.egress.released(key) is not None
+        return Opened(key, () if settled or noted else made)
 
     def _reserve_under(self, key: str, request: Request) -> tuple[Opened, str | None]:
         """Return the open reservations of a key, and the digest that its settled charges were for."""

@@ -20,7 +20,7 @@ from common.fit import network_for
 from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import Tally, Task
-from common.weights import Layout, exchanged, pack, unpack
+from common.weights import Layout, exchanged, frozen, pack, unpack
 from server import checkpoint
 from server.checkpoint import Checkpoint
 from server.conduct import SIMULATED, Conduct
@@ -86,7 +86,9 @@ def run(job: Job, grid: Grid) -> None:
     layout = Layout.of(exchanged(network))
     newest = checkpoint.latest(job.folder.checkpoints, layout, study.fingerprint)
     start = newest or Checkpoint(0, pack(exchanged(network)), {})
-    exchange = _meet(job, grid, layout, 4 * layout.size + 8 * _values(task) + _SLACK)
+    most = 4 * layout.size + 8 * _values(task) + _SLACK
+    job.conduct.allow(most)
+    exchange = _meet(job, grid, layout, most)
     members = _gather(job, exchange)
     job.listener.ready(members, start.round + 1)
     algorithm = build_algorithm(study)
@@ -96,6 +98,7 @@ def run(job: Job, grid: Grid) -> None:
     outcome = _outcome(study, task, rounds.members, tallies)
     outcome |= {
         "parameters": layout.size,
+        "frozen": frozen(network),
         "seconds": round(time.monotonic() - began, 3),
         "started": started,
         "finished": _now(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 from flwr.app import Message
@@ -41,6 +41,7 @@ class Asking:
         tries: how often an answer was lost, by site.
         doubts: when to ask again after a failed call, by site.
         lines: node of a site, and since when it was connected, when it was last asked.
+        recalled: ids of messages in whose place the same site got a later one.
     """
 
     post: Post
@@ -57,6 +58,7 @@ class Asking:
     tries: dict[str, int] = field(default_factory=dict)
     doubts: dict[str, float] = field(default_factory=dict)
     lines: dict[str, tuple[int, str]] = field(default_factory=dict)
+    recalled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.end = self.post.now() + self.question.seconds
@@ -94,6 +96,7 @@ class Asking:
         """Ask those whose turn it is and who are connected."""
         now = self.post.now()
         self._ask_who_reconnected(now)
+        left = max(0.0, self.end - now)
         ready: dict[str, Message] = {}
         for name in sorted(n for n, when in self.due.items() if when <= now and n in self.open):
             node = self.roster.node(name)
@@ -102,17 +105,28 @@ class Asking:
                 self.reasons.setdefault(name, "the site is not connected")
                 continue
             ready[name] = Message(
-                self.question.content, node, self.question.kind, ttl=self.question.lifetime
+                self.question.content,
+                node,
+                self.question.kind,
+                ttl=self.question.lifetime_with(left),
             )
         ids = self.post.send(list(ready.values()))
         if ids is None:
             return
+        self._recall(ready)
         for message_id, name in zip(ids, ready, strict=True):
             self.asked[message_id] = name
             del self.due[name]
             self.lines[name] = self._line(name)
             if self.away.pop(name, None) is not None:
                 self.reasons.pop(name, None)
+
+    def _recall(self, names: Container[str]) -> None:
+        """Take back what sites were asked before, so that nobody answers twice; an answer on its way still counts."""
+        before = {i for i, name in self.asked.items() if name in names}
+        self.recalled |= before
+        for gone in self.post.withdraw(before) if before else ():
+            del self.asked[gone]
 
     def _line(self, name: str) -> tuple[int, str]:
         node = self.roster.node(name) or 0
@@ -141,6 +155,12 @@ class Asking:
         if name is None or name not in self.open:
             return None
         said = word(reply)
+        if (
+            said is Word.LOST
+            and question_id(reply) in self.recalled
+            and name in self.asked.values()
+        ):
+            return None  # it was taken back, and the later message stands
         if said is Word.LOST or said is Word.BUSY:
             self.reasons[name] = why(reply)
             tries = self.tries[name] = self.tries.get(name, 0) + 1

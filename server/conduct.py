@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from server.exchange import PATIENCE
 
 
+def _ignored(most: int) -> None:
+    """A simulation stores nothing that it did not ask for."""
+
+
 @dataclass(frozen=True)
 class Conduct:
     """How a run treats its sites.
@@ -18,6 +22,7 @@ class Conduct:
         durable: every reply is on the disk before it counts.
         enrolled: names by node, as the coordinator enrolled them.
         patience: seconds that a round which could end waits for a site that went away.
+        allow: told, before anybody is asked, how many bytes a reply may have.
     """
 
     everyone: bool = False
@@ -25,6 +30,7 @@ class Conduct:
     durable: bool = False
     enrolled: Callable[[], Mapping[int, str]] = dict
     patience: float = PATIENCE
+    allow: Callable[[int], None] = _ignored
 
 
 SIMULATED = Conduct(everyone=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from flwr.app import Context
@@ -13,6 +14,7 @@ from common.errors import ConsiliumError, RunError
 from common.study import Study
 from common.study_file import load_study
 from common.transfer.places import FOLDER, look_in
+from server.allowances import Allowances
 from server.app import Job, run
 from server.conduct import Conduct
 from server.enrolled import Enrolled
@@ -37,7 +39,13 @@ def run_deployed(grid: Grid, context: Context) -> None:
     folder = RunFolder(home / "runs" / name)
     look_in(home / FOLDER)
     study = _study(folder, str(context.run_config.get("fingerprint", "")))
-    conduct = Conduct(patient=True, durable=True, enrolled=Enrolled(home / "sites.json"))
+    allowances = Allowances.of(home)
+    conduct = Conduct(
+        patient=True,
+        durable=True,
+        enrolled=Enrolled(home / "sites.json"),
+        allow=partial(allowances.give, context.run_id),
+    )
     progress = Progress(folder, study.federation.rounds)
     with folder.locked():
         try:
@@ -51,6 +59,8 @@ def run_deployed(grid: Grid, context: Context) -> None:
         except BaseException:
             progress.stopped()
             raise
+        finally:
+            allowances.withdraw(context.run_id)
         progress.finished()
 
 

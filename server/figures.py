@@ -36,6 +36,7 @@ def write_metrics(folder: RunFolder, study: Study) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "engine": "deployment",
         "parameters": outcome["parameters"],
+        "frozen": outcome.get("frozen", 0),
         "algorithm": study.federation.algorithm.name,
         "privacy": privacy_facts(study, "sites"),
         "curves": outcome["curves"],

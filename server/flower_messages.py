@@ -27,6 +27,7 @@ from flwr.superlink.grid import HttpGrid, http_grid
 from common import wire
 from common.errors import Interrupted, PolicyError, SitesError
 from common.weights import Vector
+from server.allowances import TOO_LARGE, pieces
 
 UNREACHABLE: tuple[type[Exception], ...] = (httpx.HTTPError, ConnectionError, TimeoutError)
 """What a call to the SuperLink raises while it is away, after Flower's own retries."""
@@ -37,10 +38,6 @@ FIRST_PULL, LONGEST_PULL = 0.05, 1.0
 STALLED = 60.0
 """Seconds without a further part after which a reply is given up, and its site asked again."""
 
-PIECE = 1 << 20
-"""A reply in more pieces than this size gives is refused unread; Flower's own are 5 MB."""
-
-TOO_LARGE = "the site's reply is larger than the study allows"
 DAMAGED = "the site's reply is damaged"
 
 LONGEST_REASON = 300
@@ -140,7 +137,7 @@ def hasten(
     def quick(object_ids: list[str], pull_object_fn: Callable[[str], bytes]) -> dict[str, bytes]:
         parts = _Parts(pull_object_fn, lost, most())
         try:
-            if len(object_ids) > 64 + most() // PIECE:
+            if len(object_ids) > pieces(most()):
                 raise ObjectPullError(object_ids[-1], TOO_LARGE)
             return pull_objects(
                 object_ids,
@@ -151,14 +148,19 @@ def hasten(
             )
         except ObjectPullError as error:
             if TOO_LARGE in str(error):
-                _discard(grid, object_ids[-1])
+                discard(grid, object_ids[-1])
             raise
 
     vars(http_grid)["pull_objects"] = quick
 
 
-def _discard(grid: HttpGrid, message_id: str) -> None:
-    """Have the SuperLink delete a reply that nobody will fetch; the message itself is the last of its objects."""
+def discard(grid: Grid, message_id: str) -> None:
+    """Have the SuperLink delete a message's content: a reply that nobody will fetch, or a question that is over.
+
+    A question without content is never handed out. Where it was before, its answer is still taken in.
+    """
+    if not isinstance(grid, HttpGrid):
+        return
     request = ConfirmMessageReceivedRequest(
         node=grid.node, run_id=grid.run.run_id, message_object_id=message_id
     )

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import httpx
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from server.flower_messages import UNREACHABLE, batch, damaged, hasten, question_id
+from server.flower_messages import UNREACHABLE, batch, damaged, discard, hasten, question_id
 
 LOOK_SECONDS = 1.0
 """Between looks whether a site is still there that keeps a fetch waiting."""
@@ -44,6 +45,7 @@ class Post:
     most: int = 1 << 62
     _lines: dict[int, str] = field(default_factory=dict)
     _sent: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _recalled: set[str] = field(default_factory=set)
     _fetching: Sequence[str] = ()
     _looked: float = 0.0
 
@@ -64,6 +66,7 @@ class Post:
             return None
         self.trouble = ""
         self._lines, self._looked = nodes, time.monotonic()
+        self._recall()
         return nodes
 
     def send(self, messages: Sequence[Message]) -> list[str] | None:
@@ -119,5 +122,26 @@ class Post:
             time.sleep(seconds)
 
     def withdraw(self, ids: Iterable[str]) -> set[str]:
-        """Take messages back where the grid can; return the ids of those that nobody had begun."""
-        return self.grid.withdraw(ids) if isinstance(self.grid, Local) else set()
+        """Take messages back; return the ids of those that nobody had begun, as far as that is known.
+
+        From afar nobody can tell: a message that its site has not fetched yet is never handed out, and one that it has
+        may still be answered.
+        """
+        if isinstance(self.grid, Local):
+            return self.grid.withdraw(ids)
+        self._recalled.update(ids)
+        self._recall()
+        return set()
+
+    def _recall(self) -> None:
+        """Have the SuperLink forget what was taken back; while it is away, the next look tries again."""
+        while self._recalled:
+            message = next(iter(self._recalled))
+            try:
+                discard(self.grid, message)
+            except httpx.HTTPStatusError:
+                pass  # it knows nothing of the message any more
+            except UNREACHABLE as error:
+                self.trouble = type(error).__name__
+                return
+            self._recalled.discard(message)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from flwr.app import Message, RecordDict
 
+from common.deadline import LATE, lifetime
 from server.flower_messages import question_id
 from server.post import Post
 
-LATE = 60.0
-"""Seconds after the deadline in which an answer is still accepted, to be noted only."""
+__all__ = ["LATE", "Heard", "Late", "Question"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ class Question:
     @property
     def lifetime(self) -> float:
         """Seconds after which nobody hands the message on any more."""
-        return self.seconds + min(self.seconds, LATE)
+        return self.lifetime_with(self.seconds)
+
+    def lifetime_with(self, left: float) -> float:
+        """Return the same for a message that is sent when `left` seconds remain until the deadline."""
+        return lifetime(left, self.seconds)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Late:
         return list(self.out)
 
     def add(self, asked: Mapping[str, str], round_: int, post: Post) -> None:
-        """Remember questions, by id with the site's name; those that nobody has begun are taken back."""
+        """Remember questions, by id with the site's name; they are taken back from those who have not begun."""
         gone, now = post.withdraw(asked), post.now()
         self.out = {i: entry for i, entry in self.out.items() if entry[2] > now}
         self.out |= {i: (s, round_, now + LATE) for i, s in asked.items() if i not in gone}

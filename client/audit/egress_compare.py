@@ -2,6 +2,7 @@
 
 A site reserves the charge, then notes in the log what is about to leave, then settles the charge for the very bytes.
 So a crash in between leaves an entry whose charge is open, which counts in full; never a settlement without an entry.
+The settlement names the log's newest entry, whose hash covers all before it: a log that was cut or changed shows.
 """
 
 from __future__ import annotations
@@ -68,6 +69,32 @@ def compare(charged: Charged, left: Iterable[tuple[int, Release]], known: int) -
     ]
     logged = {(release.key, release.sha256) for _, release in entries}
     return (*found, *_unlogged(charged, logged))
+
+
+def cut(charged: Charged, hashes: Mapping[int, str]) -> tuple[str, ...]:
+    """Return how a log differs from what its ledger remembers of it.
+
+    Args:
+        charged: the ledger.
+        hashes: of the log's entries, by number.
+    """
+    lost = [
+        (seq, mark)
+        for seq, mark in charged.book.marks.items()
+        if hashes.get(mark.entries) != mark.head
+    ]
+    if not lost:
+        return ()
+    (seq, mark), more = lost[0], len(lost) - 1
+    what = (
+        f"ends at entry {len(hashes)}: its newest entries were cut off, or an older copy was put back"
+        if mark.entries > len(hashes)
+        else f"has another entry {mark.entries} now: it was written anew from there, or from before"
+    )
+    others = f" ({more} later settlements say the same)" if more else ""
+    return (
+        f"Ledger entry {seq} was settled when the log had {mark.entries} entries, and the log {what}{others}.",
+    )
 
 
 def in_doubt(charged: Charged, left: Iterable[Release]) -> int:

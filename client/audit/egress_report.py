@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.audit.document import Verdict
-from client.audit.egress_compare import Charged, compare, in_doubt
+from client.audit.egress_compare import Charged, compare, cut, in_doubt
 from client.guard.chain import Chain, Verified
 from client.guard.clock import Setback, setback
 from client.guard.egress_log import EgressBook, Release
@@ -155,6 +155,7 @@ class _Reading:
     def __init__(self) -> None:
         self.book = EgressBook()
         self.entries: list[Noted] = []
+        self.hashes: dict[int, str] = {}
         self.setbacks: list[Setback] = []
         self._at = ""
 
@@ -166,6 +167,7 @@ class _Reading:
     def visit(self, entry: Entry) -> None:
         """Read the next entry."""
         release = self.book.apply(entry)
+        self.hashes[entry.seq] = entry.hash
         self.setbacks += setback(self._at, entry)
         self._at = entry.at
         if release is not None:
@@ -176,7 +178,8 @@ def _contradictions(charged: Charged, reading: _Reading, known: int) -> tuple[st
     site, owner = reading.book.site, charged.book.site
     strangers = (f"The log is that of '{site}', the ledger that of '{owner}'.",)
     left = ((each.seq, each.release) for each in reading.left)
-    return (() if site == owner else strangers) + compare(charged, left, known)
+    found = cut(charged, reading.hashes) + compare(charged, left, known)
+    return found if site == owner else strangers + found
 
 
 def _totals(entries: Sequence[Noted]) -> tuple[StudyEgress, ...]:
@@ -205,6 +208,17 @@ def _total(study: str, fingerprint: str, group: Sequence[Noted]) -> StudyEgress:
     )
 
 
+def _unmarked(charged: Charged, reading: _Reading) -> Iterable[str]:
+    """What the ledger does not remember yet, so that nobody would miss it."""
+    last = max((mark.entries for mark in charged.book.marks.values()), default=0)
+    later = sum(each.seq > last for each in reading.entries)
+    if later:
+        yield (
+            f"{later} of {len(reading.entries)} entries about replies are newer than what the ledger remembers of the "
+            "log; its next settlement covers them."
+        )
+
+
 def _notes(ledger: Path | None, charged: Charged | None, reading: _Reading) -> Iterable[str]:
     if ledger is None:
         yield "No ledger lies beside the log, so that it could not be compared with what was charged."
@@ -218,3 +232,5 @@ def _notes(ledger: Path | None, charged: Charged | None, reading: _Reading) -> I
     if reading.setbacks:
         more = len(reading.setbacks) - 1
         yield f"The clock was set back: {reading.setbacks[0]}{f' (and {more} more)' if more else ''}."
+    if charged is not None:
+        yield from _unmarked(charged, reading)

@@ -6,7 +6,7 @@
 | `policy` | policy: the site's limits from here on |
 | `source` | a data set that is used: see `DataSource` |
 | `reserve` | key, study, fingerprint, round, group, event, delta, randomness; population, if a part of the site |
-| `settle` | key, steps, released (sha256 of what left, or null) |
+| `settle` | key, steps, released (sha256 of what left, or null); egress, where a log is kept: its newest entry |
 | `approve`, `revoke` | study, fingerprint, bundle, by, key, signature: see `approvals` |
 | `restored` | reason, entries, head: a backup was put back that may lack charges after entry number `entries` |
 | `migrated` | from, to: schema versions |
@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from client.guard.approvals import Decision, decision_from
 from client.guard.clock import Setback, setback
-from client.guard.entries import Entry
+from client.guard.entries import Entry, Mark
 from client.guard.schema import ORIGIN
 from client.guard.sources import DataSource
 from common.errors import StudyError, TamperedError
@@ -104,6 +104,7 @@ class Book:
         sources: the data sets that were used, oldest first.
         decisions: approvals and revocations, oldest first; each signature holds.
         restorations: why backups were put back that may lack charges, oldest first.
+        marks: entries of the egress log that settlements name, oldest first, by the number of the settlement.
         setbacks: where the clock went backwards; times are for people and never decide anything.
     """
 
@@ -117,6 +118,7 @@ class Book:
         self.sources: list[DataSource] = []
         self.decisions: list[Decision] = []
         self.restorations: list[str] = []
+        self.marks: dict[int, Mark] = {}
         self.setbacks: list[Setback] = []
         self._at = ""
         self._reservations: dict[str, Reservation] = {}
@@ -158,6 +160,10 @@ class Book:
     def settlement(self, key: str) -> Settlement | None:
         """How the reservation of a key ended; None while it is open."""
         return self._settlements.get(key)
+
+    def unsettled(self) -> set[str]:
+        """The keys of all open reservations."""
+        return set(self._reservations) - set(self._settlements)
 
     def charges(self) -> list[Charge]:
         """All charges, oldest first."""
@@ -210,6 +216,8 @@ class Book:
         if released is not None:
             _text(released)
         made.event.with_steps(steps)
+        if "egress" in entry.body:
+            self.marks[entry.seq] = Mark.from_json(entry.body["egress"])
         self._settlements[key] = Settlement(steps, released)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from client.guard.chain import Chain
-from client.guard.entries import Entry
+from client.guard.entries import Entry, Mark
 from client.guard.schema import ORIGIN, SCHEMA_VERSION
 from common.errors import StudyError, TamperedError
 
@@ -154,6 +154,12 @@ class EgressLog:
                 where=str(path),
                 fix="Give every site a log of its own.",
             )
+
+    def newest(self) -> Mark:
+        """The newest entry, for the ledger to remember."""
+        with self._lock:
+            self._refresh()
+            return Mark(self._book.seq, self._book.head)
 
     def released(self, key: str) -> str | None:
         """The digest of the bytes that left last under a key, or None."""

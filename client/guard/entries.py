@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from common.errors import TamperedError
 # A number below 1 is a forgery and must not hide an entry from those who ask for the newest.
 _COLUMNS = """SELECT seq, at, kind, body, previous, hash FROM entries
     WHERE seq > ? OR seq < 1 ORDER BY seq"""
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,33 @@ class Entry:
     body: Mapping[str, Any]
     previous: str
     hash: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An entry that another log remembers; so is everything before it, which its hash covers.
+
+    Attributes:
+        entries: its number.
+        head: its hash.
+    """
+
+    entries: int
+    head: str
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Mark:
+        """Return what another log says.
+
+        Raises:
+            TypeError, KeyError, ValueError: it is no entry's number and hash.
+        """
+        mark = cls(said["entries"], said["head"])
+        if type(mark.entries) is not int or not isinstance(mark.head, str) or len(said) != 2:
+            raise TypeError("a mark is a number and a hash")
+        if mark.entries < 1 or not _HASH.fullmatch(mark.head):
+            raise ValueError("a mark is of an entry")
+        return mark
 
 
 def canonical(value: object) -> str:

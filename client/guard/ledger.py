@@ -22,6 +22,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -42,7 +43,7 @@ from client.guard.book import (
     split_group,
 )
 from client.guard.chain import Chain
-from client.guard.entries import Entry, Writer, canonical
+from client.guard.entries import Entry, Mark, Writer, canonical
 from client.guard.schema import ORIGIN, SCHEMA_VERSION
 from client.guard.sources import DataSource, require_population
 from common.errors import BudgetError, ConsiliumError, StudyError, TamperedError
@@ -196,7 +197,14 @@ class Ledger:
 
         return self._write(change)
 
-    def settle(self, reservation: Reservation, *, steps: int, released: str | None) -> None:
+    def settle(
+        self,
+        reservation: Reservation,
+        *,
+        steps: int,
+        released: str | None,
+        egress: Mark | None = None,
+    ) -> None:
         """Replace a reservation's maximum by what ran; to be called before anything leaves.
 
         Whoever stops early settles the steps that ran, and then nothing more may leave under the
@@ -206,6 +214,7 @@ class Ledger:
             reservation: from `reserve`.
             steps: steps (or releases) that ran; 0 when nothing leaves.
             released: sha256 (hex) of what is about to leave, or None.
+            egress: the newest entry of the egress log, so that a log that is cut later shows; None: no log is kept.
 
         Raises:
             BudgetError: more steps than were reserved, or settled before with another result.
@@ -223,11 +232,22 @@ class Ledger:
                 return
             _check_settlement(book.reservation(reservation.key), reservation, before, steps)
             body = {"key": reservation.key, "steps": steps, "released": released}
-            writer.append("settle", body)
+            writer.append("settle", body if egress is None else {**body, "egress": asdict(egress)})
 
         with self._lock:
             self._write(change)
             self._anchor.keep(self._book.seq, self._book.head)
+
+    def unsettled(self) -> set[str]:
+        """Return the keys of all open reservations."""
+        with self._lock:
+            return self._refreshed().unsettled()
+
+    def standing(self, key: str) -> tuple[Reservation | None, Settlement | None]:
+        """Return the reservation of a key, and how it ended; None: there is none, or it is open."""
+        with self._lock:
+            book = self._refreshed()
+            return book.reservation(key), book.settlement(key)
 
     def decide(
         self, kind: Standing, said: dict[str, str], key: ed25519.Ed25519PrivateKey

@@ -53,6 +53,8 @@ STEPS: Mapping[int, tuple[str, ...]] = {
     ),
     # 3: the entries "approve", "revoke" and "restored".
     3: (),
+    # 4: settlements that name the newest entry of the egress log.
+    4: (),
 }
 SCHEMA_VERSION = max(STEPS)
 

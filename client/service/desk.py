@@ -13,7 +13,8 @@ from pathlib import Path
 from flwr.app import Error, Message
 
 from client.agent import Agent
-from client.app import build
+from client.app import InTime, build
+from client.due import Due
 from client.service.agents import WarmAgents
 from client.service.executor import Lost, Task, Unreachable
 from client.service.queue import Queue
@@ -22,6 +23,7 @@ from client.service.studies import Studies
 from client.training.workspace import Progress
 from common import wire
 from common.bundle import Bundle, read_bundle
+from common.deadline import ends
 from common.errors import ConsiliumError, Interrupted, MachineError, PolicyError, TamperedError
 from common.study import Study
 
@@ -104,7 +106,7 @@ class Desk:
         message = task.pull(self._most(task.kind, agent))
         with self._turn(connection, bundle.study, task.kind):
             self._note(connection, bundle.study, _DOING[task.kind])
-            reply = build(lambda _: agent)(message, task.context)
+            reply = build(lambda _: agent, _deadline(task, bundle.study))(message, task.context)
         self._told(connection, bundle.study, reply, agent)
         return reply
 
@@ -161,6 +163,13 @@ class Desk:
             return replace(now, problem=problem, refused=now.refused + 1)
 
         self._state.update(change)
+
+
+def _deadline(task: Task, study: Study) -> InTime:
+    """Return the check whether an answer to a task would still count."""
+    sent = task.message.metadata
+    end = ends(sent.created_at, sent.ttl, study.federation.deadline_seconds)
+    return lambda round_: Due(round_, end, task.time_there).check()
 
 
 def watch(state: ServiceState) -> Callable[[Study, int], Progress]:

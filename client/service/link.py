@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from email.utils import parsedate_to_datetime
 
 LINK_PATH, BEGIN_PATH = "/v1/consilium/link", "/v1/consilium/begin"
 LINK_HEADER = "X-Consilium-Auth"
@@ -47,6 +48,7 @@ class ContactLog:
     def __init__(self, server: str, say: Callable[[str], None]) -> None:
         self._now = Contact(server)
         self._say = say
+        self._ahead: float | None = None
         self._lock = threading.Lock()
 
     def reached(self, *, node: int = 0) -> None:
@@ -56,6 +58,20 @@ class ContactLog:
             self._now = replace(was, contact=time.time(), node=node or was.node, problem="")
         if was.problem or not was.contact:
             self._say(f"in contact with {was.server}")
+
+    def hears_time(self, date: str | None) -> None:
+        """Note the time that an answer of the coordinator bears, as HTTP writes it; what is none is passed over."""
+        try:
+            told = parsedate_to_datetime(date or "").timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return
+        with self._lock:
+            self._ahead = told - time.monotonic()
+
+    def time_there(self) -> float:
+        """Return the coordinator's time, in seconds since 1970; 0: not known. No clock of this machine counts."""
+        with self._lock:
+            return 0.0 if self._ahead is None else self._ahead + time.monotonic()
 
     def asks(self) -> None:
         """Note that it is about to ask for work."""
@@ -76,8 +92,8 @@ class ContactLog:
             return self._now
 
     def page(self) -> dict[str, object]:
-        """Return the same as the page shows it."""
-        return asdict(self.read())
+        """Return the same as the page shows it, with the coordinator's time as `there`."""
+        return {**asdict(self.read()), "there": self.time_there()}
 
 
 def link_key(secret: bytes, path: str = LINK_PATH) -> str:

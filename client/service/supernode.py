@@ -80,6 +80,8 @@ def broken_by_flower() -> list[str]:
         "calls go through FleetHttpClient._unary_unary": hasattr(
             getattr(modules.connection, "FleetHttpClient", None), "_unary_unary"
         ),
+        "answers pass the hooks of the client's httpx.Client": "self._client = httpx.Client("
+        in inspect.getsource(modules.http.ProtobufClient),
         "the API is made of a state_factory": "state_factory=state_factory" in arguments,
         "its state keeps tasks, their tokens, and messages": _keeps_tasks(modules.state),
         "messages are fetched by _pull_and_store_message": "run_id = _pull_and_store_message("
@@ -104,6 +106,7 @@ def _modules() -> SimpleNamespace:
         api=import_module("flwr.supernode.main"),
         retry=import_module("flwr.supercore.retry.http_retry"),
         state=import_module("flwr.supernode.nodestate.in_memory_nodestate"),
+        http=import_module("flwr.supercore.protobuf.client"),
     )
 
 

@@ -69,6 +69,8 @@ def sites(
     for line in found:
         since = f"since {line.since}" if line.since else ""
         typer.echo(f"{line.name:<24} {line.standing:<8} {since:<32} {line.fingerprint}".rstrip())
+        if line.refused:
+            typer.echo(f"{'':<24} REFUSED: what it pushed was not stored: {line.refused}")
 
 
 def _public_key(file: Path | None, stdin: bool) -> str:

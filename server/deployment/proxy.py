@@ -84,7 +84,6 @@ def render(folder: CoordinatorFolder) -> str:
     return environment.get_template("nginx.conf.j2").render(
         user="root" if os.geteuid() == 0 else "",  # else its workers could not read the folder
         run=folder.running,
-        logs=folder.logs,
         bound=settings.server.bound,
         certificate=folder.certificate,
         key=folder.key,
@@ -98,8 +97,8 @@ def render(folder: CoordinatorFolder) -> str:
 def command(folder: CoordinatorFolder) -> list[str]:
     """Return the command that runs nginx in the foreground."""
     program = nginx(folder.settings().proxy.program)
-    errors = str(folder.logs / "proxy-errors.log")
-    return [program, "-e", errors, "-p", str(folder.running), "-c", str(folder.proxy_config)]
+    # What it complains of goes to its log, which the supervisor keeps small: a file of nginx's own only grows.
+    return [program, "-e", "stderr", "-p", str(folder.running), "-c", str(folder.proxy_config)]
 
 
 def check(folder: CoordinatorFolder) -> None:

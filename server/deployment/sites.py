@@ -12,6 +12,7 @@ from common.errors import RunError, StudyError
 from common.files import write_atomically
 from common.keys import fingerprint
 from common.plugins import nearest
+from server.deployment import refused
 from server.deployment.config import NAME
 from server.deployment.control import connected
 from server.deployment.flower_records import OFFLINE, ONLINE, NodeState
@@ -46,6 +47,7 @@ class SiteLine:
 
     Attributes:
         name, fingerprint, enrolled: as it was enrolled.
+        refused: why the running server would not store what it pushed; empty: it stored everything.
         standing: online, offline, never (it has not connected yet) or unknown (the server does not run).
         since: when that began, in ISO form; empty when it is not known.
     """
@@ -55,6 +57,7 @@ class SiteLine:
     since: str
     fingerprint: str
     enrolled: str
+    refused: str = ""
 
 
 def read_sites(folder: CoordinatorFolder) -> dict[str, EnrolledSite]:
@@ -157,15 +160,22 @@ def lines(folder: CoordinatorFolder, nodes: Sequence[NodeState] | None) -> list[
     """
     known = {node.node: node for node in nodes or ()}
     sites = sorted(read_sites(folder).items())
-    return [_line(site, known.get(site.node), nodes is not None) for _, site in sites]
+    refusals = refused.read(folder.running)
+    return [
+        _line(site, known.get(site.node), nodes is not None, refusals.get(site.node))
+        for _, site in sites
+    ]
 
 
-def _line(site: EnrolledSite, node: NodeState | None, answered: bool) -> SiteLine:
+def _line(
+    site: EnrolledSite, node: NodeState | None, answered: bool, refusal: refused.Refused | None
+) -> SiteLine:
     standing, since = (NEVER if answered else UNKNOWN), ""
     if node is not None and node.standing in (ONLINE, OFFLINE):
         standing = node.standing
         since = node.since.isoformat(timespec="seconds") if node.since else ""
-    return SiteLine(site.name, standing, since, site.fingerprint, site.enrolled)
+    why = "" if refusal is None else f"{refusal.why} (last {refusal.at})"
+    return SiteLine(site.name, standing, since, site.fingerprint, site.enrolled, why)
 
 
 def _write(folder: CoordinatorFolder, sites: dict[str, EnrolledSite]) -> None:

@@ -52,15 +52,28 @@ def hospitals(folder: Path) -> Path:
     return folder
 
 
-def test_the_page_is_a_working_package(packages: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "common.cli", "simulate", "study.toml", "--quiet"]
-    command += ["--hospitals", str(hospitals(tmp_path / "hospitals")), "--run", "run"]
+def consilium(packages: Path, folder: Path, *words: str) -> None:
+    """Run a command beside the page's package."""
     path = os.pathsep.join([str(packages), str(PAGE.parents[1])])
-    environment = {**os.environ, "PYTHONPATH": path}
     ended = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "common.cli", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_page_is_a_working_package(packages: Path, tmp_path: Path) -> None:
+    place = str(hospitals(tmp_path / "hospitals"))
+    run = ["--hospitals", place, "--run", "run", "--quiet"]
+    consilium(packages, tmp_path, "simulate", "study.toml", *run)
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert 0 <= figures["final"]["accuracy"] <= 1.5
     assert figures["sites"]["hospital-1"]["epsilon"] <= 8.0
+    consilium(packages, tmp_path, "predict", "run", f"{place}/hospital-1/scans.npz", "--out", "new")
+    told = (tmp_path / "new" / "predictions.csv").read_text().splitlines()
+    assert "predicted" in told[0]
+    assert {word for line in told[1:] for word in line.split(",")} & {"none", "mild", "severe"}

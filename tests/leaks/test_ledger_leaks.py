@@ -83,10 +83,10 @@ def test_a_charge_after_the_training(
 ) -> None:
     honest = Agent._answer
 
-    def late(self: Agent, request: Request) -> Answer:
+    def late(self: Agent, request: Request, *more: Any) -> Answer:
         made = self._make(request)
         self.__dict__["_make"] = lambda _: made
-        answer = honest(self, request)
+        answer = honest(self, request, *more)
         del self.__dict__["_make"]
         return answer
 

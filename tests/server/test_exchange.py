@@ -63,6 +63,8 @@ class Theatre:
     down: list[tuple[float, float]] = field(default_factory=list)
     offline: dict[int, tuple[float, float]] = field(default_factory=dict)
     swallow: set[str] = field(default_factory=set)
+    recalled: list[str] = field(default_factory=list)
+    lifetimes: list[float] = field(default_factory=list)
     coming: list[tuple[float, Message]] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -96,6 +98,7 @@ class Theatre:
             told = Introduction(name(node), 10, LAYOUT.digest, "none")
             self.coming.append((self.time, Message(wire.introduction(told), reply_to=message)))
             return
+        self.lifetimes.append(message.metadata.ttl)
         act = self.scripts[node].next()
         content = RecordDict() if act.code == 0 else Error(act.code, "why")
         for _ in range(act.copies):
@@ -122,7 +125,11 @@ def name(node: int) -> str:
 
 
 class Clockwork(Post):
-    """A post whose clock is the theatre's."""
+    """A post whose clock is the theatre's; what was taken back is in the theatre's `recalled`, and never performed."""
+
+    def withdraw(self, ids: Iterable[str]) -> set[str]:
+        self.grid.recalled.extend(sorted(ids))  # type: ignore[attr-defined]
+        return set()
 
     def now(self) -> float:  # type: ignore[override]
         return self.grid.time  # type: ignore[attr-defined,no-any-return]
@@ -299,3 +306,36 @@ def test_a_message_lives_a_little_longer_than_its_round() -> None:
     question = Question(1, MessageType.TRAIN, RecordDict(), DEADLINE)
     assert question.lifetime == DEADLINE + LATE
     assert Question(1, MessageType.TRAIN, RecordDict(), 5.0).lifetime == 10.0
+
+
+def test_what_is_still_out_at_the_end_of_a_round_is_taken_back() -> None:
+    """A site that was away must not train for a round that is over."""
+    theatre, exchange = stage([[Act(1e9)], [Act()]])
+    play(theatre, exchange)
+    assert theatre.recalled == ["m3"], "the first site's; m1 and m2 asked for descriptions"
+    assert list(exchange.late.out) == ["m3"], "it may have begun, and its answer is noted"
+
+
+def test_a_site_that_is_asked_again_does_not_find_both_questions() -> None:
+    theatre, exchange = stage([[Act(20.0), Act(50.0)]], offline={11: (10.0, 10.0)})
+    (heard,) = play(theatre, exchange)
+    assert theatre.recalled[0] == "m2"
+    assert heard.reply is not None
+    assert heard.reply.metadata.reply_to_message_id == "m2", "it had begun: its answer counts"
+
+
+def test_a_message_that_was_taken_back_is_no_lost_answer() -> None:
+    theatre, exchange = stage(
+        [[Act(15.0, ErrorCode.MESSAGE_UNAVAILABLE), Act(60.0)]], offline={11: (10.0, 10.0)}
+    )
+    (heard,) = play(theatre, exchange)
+    assert heard.reply is not None
+    assert theatre.scripts[11].asked == 2
+
+
+def test_a_site_that_is_asked_later_has_less_time() -> None:
+    theatre, exchange = stage([[Act(1e9), Act()]], offline={11: (40.0, 40.0)})
+    play(theatre, exchange)
+    first, second = theatre.lifetimes
+    assert first == pytest.approx(DEADLINE + LATE, abs=1.0)
+    assert second == pytest.approx(DEADLINE - 40 + LATE, abs=2.0)

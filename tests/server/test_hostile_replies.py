@@ -112,3 +112,26 @@ def test_a_superlink_that_is_away_is_nobodys_failure() -> None:
     post = Post(Remote({"a": httpx.ConnectError("away"), "b": answer("b")}))
     assert list(post.fetch(["a", "b"])) == []
     assert post.doubtful == {"a"}
+
+
+def test_what_is_taken_back_is_deleted_also_after_the_superlink_was_away() -> None:
+    grid = Remote({})
+    post = Post(grid)
+    away = [True]
+
+    def confirm(request: Any) -> None:
+        if away[0]:
+            raise httpx.ConnectError("away")
+        if request.message_object_id == "b":
+            response = httpx.Response(404, request=httpx.Request("POST", "http://x"))
+            raise httpx.HTTPStatusError("gone", request=response.request, response=response)
+        grid.discarded.append(request.message_object_id)
+
+    grid.ConfirmMessageReceived = confirm  # type: ignore[method-assign]
+    grid.get_nodes = list  # type: ignore[assignment, method-assign]
+    assert post.withdraw({"a", "b", "c"}) == set(), "from afar nobody can tell who has begun"
+    assert grid.discarded == []
+    away[0] = False
+    post.nodes()
+    post.nodes()
+    assert sorted(grid.discarded) == ["a", "c"]

@@ -139,6 +139,7 @@ def test_reading_and_auditing_leave_an_old_file_as_it_is(old: Path) -> None:
     assert [file.name for file in old.parent.iterdir()] == [old.name]
 
 
+LATER = SCHEMA_VERSION + 1
 STATEMENTS = sum(len(schema.STEPS[number]) for number in range(2, SCHEMA_VERSION + 1))
 
 
@@ -213,12 +214,14 @@ def test_whoever_waited_for_the_lock_finds_it_migrated(old: Path) -> None:
 
 def test_a_later_version_is_left_to_a_later_consilium(old: Path) -> None:
     settle_the_open_one(old)
-    Chain(old).write(lambda writer: writer.append("migrated", {"from": 3, "to": 4}))
+    Chain(old).write(
+        lambda writer: writer.append("migrated", {"from": SCHEMA_VERSION, "to": LATER})
+    )
     with closing(sqlite3.connect(old)) as connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute(f"PRAGMA user_version = {LATER}")
     content = old.read_bytes()
     for use in (lambda: Ledger(old, "a", "a"), lambda: Chain(old, writable=False).verify()):
-        with pytest.raises(MachineError, match="version 4") as caught:
+        with pytest.raises(MachineError, match=f"version {LATER}") as caught:
             use()
         assert "later one" in caught.value.fix
     assert old.read_bytes() == content

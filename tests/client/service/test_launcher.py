@@ -218,7 +218,7 @@ def test_errors_of_the_server_are_given_up_after_a_while(
     monkeypatch.setattr(FleetHttpClient, "_unary_unary", lambda *a, **k: failing(*a, **k))
     client = watched_client(ContactLog("s", lambda t: None), tmp_path / "n")("https://127.0.0.1:1")
     now = [100.0]
-    monkeypatch.setattr("client.service.fleet.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("client.service.watched.time.monotonic", lambda: now[0])
     with client:
         with pytest.raises(httpx.ConnectError):
             client._unary_unary(path="/v1/fleet/push-messages", request=None)

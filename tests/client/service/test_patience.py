@@ -6,14 +6,14 @@ from itertools import count
 
 import pytest
 
-from client.service import executor
+from client.service import patience as module
 from client.service.executor import Patience
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(executor.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     return now
 
 

@@ -19,6 +19,7 @@ from runtime_api import RuntimeApi
 
 from client.service.agent_process import AgentService
 from client.service.desk import DESCRIBE, TRAIN
+from client.service.executor import Runtime
 from client.service.state import Link
 from client.site import Site
 from common import wire
@@ -288,6 +289,24 @@ def test_a_supernode_killed_mid_task_gets_the_same_bytes_when_it_asks_again(
             assert time.monotonic() - began < 20
         finally:
             later.stop()
+
+
+def test_a_message_that_waited_until_its_round_was_over_costs_nothing(
+    hospital: Hospital, api: RuntimeApi, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site was paused, say, while its SuperNode held the question."""
+    with serving(hospital(api.address)) as service:
+        approve(service, study)
+        run = api.new_run(make_bundle(study))
+        content = request(study, service)
+        with monkeypatch.context() as patched:
+            patched.setattr(Runtime, "time_there", lambda self: time.time() + 3600.0)
+            code, reason = refused(api, api.ask(run, TRAIN, content))
+        assert code == wire.SITE_ERROR + 130
+        assert "deadline" in reason
+        assert service.running.budget()[0].spent == 0
+        assert wire.read_reply(api.reply(api.ask(run, TRAIN, content)).content).weights is not None
+        assert service.running.budget()[0].spent > 0
 
 
 def test_two_coordinators_add_up_in_one_ledger(hospital: Hospital, make_study: MakeStudy) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message
 from flwr.supercore.inflatable.inflatable_object import add_header_to_object_body
 
-from client.service import executor
+from client.service import task
 from common.algorithms.base import ARRAYS_KEY, WEIGHT_KEY
 
 HUGE = 128 << 20
@@ -29,8 +29,8 @@ def inject(desk: ModuleType) -> None:
     """Put the twist between the guard and the transport."""
     honest = desk.build
 
-    def build(find: Any) -> Any:
-        app = honest(find)
+    def build(find: Any, *more: Any) -> Any:
+        app = honest(find, *more)
 
         def answer(message: Message, context: Context) -> Message:
             name = find(context).study.name
@@ -45,7 +45,7 @@ def inject(desk: ModuleType) -> None:
         return answer
 
     desk.build = build
-    executor.message_to_proto = as_told(executor.message_to_proto)
+    task.message_to_proto = as_told(task.message_to_proto)
 
 
 def with_weights(change: Callable[[Any], Any]) -> Twist:
