@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from client.data.cohort import spread
 from client.data.config import FusedDataset
-from client.data.config_base import Dataset
+from client.data.molecules.source import unlabelled
 from client.data.quarantine import MAX_DETAILS, Quarantine, QuarantineLog
 from client.data.samples import RawSamples, Source
+from client.data.series import unfollowed
 from client.data.signals.labels import read_labels
 from client.data.signals.source import read_recordings
 from client.data.steps.apply import targets_after_steps
@@ -92,12 +93,19 @@ def without_labels(dataset: Any, part: Any) -> RawSamples:
         return table_rows(dataset, part)[0]
     if dataset.kind == "records":
         return records(dataset, part, dataset.patient)
+    if dataset.kind == "series":
+        return unfollowed(dataset, part)
+    if dataset.kind == "molecules":
+        return unlabelled(dataset, part).raw
     return _labelled(dataset, part, None)
 
 
-def _labelled(dataset: Dataset, part: Any, classes: Sequence[str] | None) -> RawSamples:
+def _labelled(dataset: Any, part: Any, classes: Sequence[str] | None) -> RawSamples:
     source: Source = plugins.load("sources", part.kind)()
-    return source.load(dataset, part, classes)
+    raw = source.load(dataset, part, classes)
+    # A compound that stands for itself is nobody who could have other parts.
+    compounds = dataset.kind == "molecules" and getattr(dataset, "patient", None) is None
+    return replace(raw, nameless=True) if compounds else raw
 
 
 def as_seen(name: str, raw: RawSamples, spec: FusedSpec) -> RawSamples:
@@ -124,14 +132,7 @@ def put_together(found: Mapping[str, RawSamples], spec: FusedSpec) -> RawSamples
         spec: says where each lies in a sample.
     """
     rows = {name: _rows(part.patients) for name, part in found.items()}
-    targets = found[spec.target]
-    kept = {
-        patient: spread(
-            max(len(own[patient]) for own in rows.values() if patient in own),
-            spec.max_samples_per_patient,
-        )
-        for patient in rows[spec.target]
-    }
+    targets, kept = found[spec.target], _kept(rows, spec)
     inputs = np.zeros((sum(map(len, kept.values())), *spec.input_shape), np.float32)
     for place in spec.layout:
         if place.name in found:
@@ -145,6 +146,27 @@ def put_together(found: Mapping[str, RawSamples], spec: FusedSpec) -> RawSamples
         quarantine=_left_out(found),
         notes=tuple(_notes(found, rows, spec.target)),
     )
+
+
+def rows_of_part(name: str, found: Mapping[str, RawSamples], spec: FusedSpec) -> list[int]:
+    """Return which sample of a part went into each of the samples of `put_together`; -1 where the part is missing."""
+    rows = {part: _rows(raw.patients) for part, raw in found.items()}
+    own: list[int] = []
+    for patient, places in _kept(rows, spec).items():
+        mine = rows[name].get(patient)
+        own += [-1] * len(places) if mine is None else _turns(mine, places).tolist()
+    return own
+
+
+def _kept(rows: Mapping[str, Rows], spec: FusedSpec) -> Rows:
+    """Return the places, in the line of samples that a patient could have, of those that are made."""
+    return {
+        patient: spread(
+            max(len(own[patient]) for own in rows.values() if patient in own),
+            spec.max_samples_per_patient,
+        )
+        for patient in rows[spec.target]
+    }
 
 
 def _rows(patients: Sequence[str]) -> Rows:

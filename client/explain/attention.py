@@ -28,7 +28,7 @@ def attention(question: Question) -> Tensor:
     Raises:
         Unsuited: the network has no attention, or it is not known how it reads its tokens.
     """
-    for layer in question.network.modules():
+    for layer in question.layers:
         if isinstance(layer, VisitNetwork):
             return _visits(question, layer)
         if isinstance(layer, VisionTransformer):
@@ -47,7 +47,7 @@ def rollout(question: Question) -> Tensor:
     def note(layer: SelfAttention, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         caught.append(layer.shares(*arguments, **keywords)[0].mean(0))
 
-    layers = [layer for layer in question.network.modules() if isinstance(layer, SelfAttention)]
+    layers = [layer for layer in question.layers if isinstance(layer, SelfAttention)]
     hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers]
     _run(question, hooks)
     total = torch.eye(len(caught[0]), device=caught[0].device)

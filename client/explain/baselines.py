@@ -10,7 +10,7 @@ from client.data.config_base import TextFormat
 from client.data.features import Columns, encode
 from client.data.records.grid import Steps
 from client.data.steps.apply import after_steps
-from common.data_spec import DataSpec, RecordSpec, TableSpec
+from common.data_spec import DataSpec, FusedSpec, OrdinarySpec, RecordSpec, TableSpec
 
 Floats = NDArray[np.float32]
 EMPTY = -1.0
@@ -24,10 +24,16 @@ WORDS = {
 }
 """What cases are compared with, by kind of data."""
 IMAGE = "an empty image, all at the darkest value"
+MOLECULE = "no molecule: inputs of 0"
 
 
 def words(spec: DataSpec) -> str:
     """Return in words what cases are compared with."""
+    if isinstance(spec, FusedSpec):
+        parts = "; ".join(f"{name}: {words(part)}" for name, part in sorted(spec.parts.items()))
+        return f"themselves, with one part in the place of which stands what says nothing: {parts}"
+    if spec.kind == "molecules":
+        return MOLECULE
     return WORDS.get(spec.kind, IMAGE if len(spec.model_shape) > 2 else "inputs of 0")
 
 
@@ -39,6 +45,23 @@ def baselines(raw: Floats, spec: DataSpec) -> Floats:
         spec: the study's `[data]`.
     """
     return after_steps(_raw(raw, spec), spec)
+
+
+def of_part(seen: Floats, spec: OrdinarySpec) -> Floats:
+    """Return what a part of fused samples is compared with, `[N, *model shape]`.
+
+    Args:
+        seen: the part as its network sees it, after its steps: how it was read is no longer known.
+        spec: of the part.
+    """
+    if spec.kind in ("series", "signals"):
+        if seen.ndim == 3:
+            return np.broadcast_to(seen.mean(axis=1, keepdims=True), seen.shape)
+        return after_steps(np.zeros((len(seen), *spec.input_shape), np.float32), spec)
+    if not spec.steps:
+        return _raw(seen, spec)
+    unread = np.zeros((len(seen), *spec.input_shape), np.float32)
+    return after_steps(np.array(_raw(unread, spec)), spec)
 
 
 def _raw(raw: Floats, spec: DataSpec) -> Floats:

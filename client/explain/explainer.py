@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from client.data.steps.apply import after_steps
-from client.explain import baselines
 from client.explain.choice import samples_shown
-from client.explain.fields import fields_of
-from client.explain.figures import figures_of
+from client.explain.figures import figures_of, molecule_figures, of_atoms
 from client.explain.methods import METHODS, adds_up, explained
 from client.explain.page import CaseShown, SampleShown
+from client.explain.parts import parts_shown
 from client.explain.question import Question, Unsuited
 from client.explain.scores import Score, asked, scores_of, usual
+from client.explain.views import View, views_of
 from client.site import Site
 from client.use.answers import answers
 from client.use.cases import Cases
@@ -76,7 +75,6 @@ class Explainer:
         self._order, self._cases = order, cases
         self._study = order.trained.study
         self._scores = scores_of(self._study, order.trained.task)
-        self._fields = fields_of(self._study.data)
         self._network = order.trained.network.to(order.device).eval()
         self.numbers: dict[str, dict[str, Floats]] = {}
 
@@ -96,7 +94,9 @@ class Explainer:
         each = score.of(outputs).double().numpy()
         places = samples_shown(each, self._order.samples, pooled)
         samples = tuple(
-            self._sample(raw[place : place + 1], score, rows, place) for place in places
+            shown
+            for place in places
+            for shown in self._sample(raw[place : place + 1], score, rows, place)
         )
         row = whole if pooled else outputs[places[-1] :][:1]
         return CaseShown(name, self._answer(row), samples)
@@ -108,8 +108,21 @@ class Explainer:
         told = answers(self._study, self._order.trained.task, outputs)
         return {name: values[0] for name, values in list(told.items())[:ANSWERS]}
 
-    def _sample(self, raw: Floats, score: Score, rows: Numbers, place: int) -> SampleShown:
-        question = self._question(raw, score)
+    def _sample(self, raw: Floats, score: Score, rows: Numbers, place: int) -> list[SampleShown]:
+        """Explain a sample; of fused data its parts together, then each of them."""
+        row = int(rows[place])
+        smiles = {part: each[row] for part, each in self._cases.smiles.items()}
+        views = list(
+            views_of(self._study.data, self._network, score, raw, smiles, self._order.device)
+        )
+        stem = f"case-{self._cases.case[rows[0]] + 1:04d}-sample-{place + 1}"
+        title = f"Sample {place + 1} of {len(rows)}{self._about(row)}"
+        shown = [self._view(view, stem, title) for view in views]
+        together = parts_shown(views, self._study.data, stem, title)
+        return [*together, *shown]
+
+    def _view(self, view: View, stem: str, title: str) -> SampleShown:
+        question = view.question
         sample = question.sample[0].cpu().numpy()
         found: dict[str, Floats] = {}
         notes = []
@@ -119,26 +132,27 @@ class Explainer:
             except Unsuited as reason:
                 notes.append(f"No {METHODS[name].title}: {reason}.")
         notes += _remainder(found, question)
-        stem = f"case-{self._cases.case[rows[0]] + 1:04d}-sample-{place + 1}"
+        stem = f"{stem}-{view.name}" if view.name else stem
         self.numbers[stem] = found | {"sample": sample}
+        if question.molecule is not None:
+            atoms = {name: of_atoms(name, found[name], question.molecule) for name in found}
+            self.numbers[stem] |= {f"{name}-by-atom": each for name, each in atoms.items()}
+            figures = molecule_figures(stem, atoms, question.molecule)
+        else:
+            figures = figures_of(stem, sample, found, question.fields)
         return SampleShown(
-            title=f"Sample {place + 1} of {len(rows)}{self._about(int(rows[place]))}",
-            meaning=score.meaning,
+            title=f"{title}: {view.name}" if view.name else title,
+            meaning=question.score.meaning,
             score=f"{question.value:.3g}",
             start=f"{question.start:.3g}",
-            figures=tuple(figures_of(stem, sample, found, self._fields)),
+            figures=tuple(figures),
             notes=tuple(notes),
+            pictures=question.fields is None or question.molecule is not None,
         )
 
     def _about(self, row: int) -> str:
         """Return what else is known of a sample, its time, say."""
         return "".join(f", {name} {values[row]}" for name, values in self._cases.about.items())
-
-    def _question(self, raw: Floats, score: Score) -> Question:
-        spec, device = self._study.data, self._order.device
-        made = (after_steps(raw, spec), baselines.baselines(raw, spec))
-        sample, baseline = (torch.from_numpy(np.array(part)).to(device) for part in made)
-        return Question(self._network, score, sample, baseline, self._fields)
 
 
 def _remainder(found: dict[str, Floats], question: Question) -> list[str]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from client.explain import drawings, pictures
 from client.explain.fields import Fields
 from client.explain.methods import METHODS
+from client.explain.molecules import Molecule
 from client.explain.page import Figure, svg
 
 Floats = NDArray[np.float32]
@@ -35,6 +36,32 @@ def figures_of(
         else:
             content = svg("curves", drawings.curves(method.shown(values), sample, fields))
         figures.append(Figure(f"{stem}-{name}.svg", method.title, method.reading, content))
+    return figures
+
+
+def of_atoms(name: str, values: Floats, molecule: Molecule) -> Floats:
+    """Return what a method, by name, says of a molecule as what it says of its atoms, `[atoms]`."""
+    if name == "occlusion":  # it takes away atoms
+        return values
+    return molecule.by_atom(values, additive=name == "integrated-gradients")
+
+
+def molecule_figures(stem: str, found: dict[str, Floats], molecule: Molecule) -> list[Figure]:
+    """Return one picture of the structure a method.
+
+    Args:
+        stem: of the files' names.
+        found: values of the atoms by method.
+        molecule: whose they are.
+
+    Raises:
+        DataError: it cannot be drawn.
+    """
+    figures = []
+    for name, values in found.items():
+        method = METHODS[name]
+        content = molecule.picture(method.shown(values), signed=method.signed)
+        figures.append(Figure(f"{stem}-{name}.png", method.title, method.reading, content))
     return figures
 
 

@@ -39,7 +39,7 @@ def _places(question: Question) -> tuple[int, ...]:
 
 def _last_maps(question: Question) -> nn.Module:
     """Return the last layer that still gives maps `[B, maps, *places]` of more than one place."""
-    layers = list(question.network.modules())
+    layers = question.layers
     if question.fields is not None and question.sample.ndim == 2:
         raise Unsuited("a table has no places")
     if any(isinstance(layer, SelfAttention) for layer in layers):
@@ -63,7 +63,7 @@ def _watched(question: Question) -> tuple[nn.Module | None, Tensor]:
         if isinstance(output, Tensor) and output.ndim == rank and max(output.shape[2:]) > 1:
             seen.append(layer)
 
-    leaves = [layer for layer in question.network.modules() if not list(layer.children())]
+    leaves = [layer for layer in question.layers if not list(layer.children())]
     hooks = [layer.register_forward_hook(note) for layer in leaves]
     try:
         with torch.no_grad():

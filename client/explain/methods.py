@@ -12,6 +12,7 @@ from torch import Tensor
 
 from client.explain.attention import attention
 from client.explain.grad_cam import grad_cam
+from client.explain.molecules import Molecule, without_each_atom
 from client.explain.question import Question, differentiable
 from common import plugins
 from common.errors import MachineError, StudyError
@@ -55,7 +56,7 @@ def explained(name: str, question: Question) -> NDArray[np.float32]:
     """Return what a method says of each part of the sample.
 
     Of images `[*spatial]`, of tables `[fields]`, of series, signals and records `[T, fields]`, or `[T]` where a method
-    looks at time alone.
+    looks at time alone. Occlusion of molecules: `[atoms]`.
 
     Raises:
         Unsuited: the method cannot explain this network.
@@ -124,6 +125,8 @@ def _occlusion(question: Question) -> Tensor:
     """How much the score falls when a part becomes the baseline's (Zeiler and Fergus 2014)."""
     from captum.attr import FeatureAblation
 
+    if question.molecule is not None:
+        return _atoms_gone(question, question.molecule)
     if question.fields is None:
         return _covered_squares(question)
     with torch.no_grad():
@@ -134,6 +137,13 @@ def _occlusion(question: Question) -> Tensor:
             perturbations_per_eval=BATCH,
         )
     return found[0]
+
+
+def _atoms_gone(question: Question, molecule: Molecule) -> Tensor:
+    """Take one atom of a molecule away after the other; what is left need not be a molecule."""
+    with torch.no_grad():
+        parts = without_each_atom(molecule, question.sample[0]).split(BATCH)
+        return question.value - torch.cat([question.forward(part) for part in parts])
 
 
 def _covered_squares(question: Question) -> Tensor:

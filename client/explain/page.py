@@ -55,6 +55,7 @@ class SampleShown:
         score, start: of the sample and of what it is compared with.
         figures: in order.
         notes: which methods do not suit the network, and why.
+        pictures: whether the figures are pictures, of which more than one fits beside each other.
     """
 
     title: str
@@ -63,6 +64,7 @@ class SampleShown:
     start: str
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
+    pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def write_page(folder: Path, cases: list[CaseShown], **facts: object) -> None:
     Args:
         folder: where; it stands already.
         cases: what is shown.
-        facts: `study`, `version`, `baseline` and `images` (whether the samples are images).
+        facts: `study`, `version` and `baseline`.
 
     Raises:
         MachineError: a file cannot be written.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from client.explain.fields import Fields
+from client.explain.molecules import Molecule
 from client.explain.scores import Score
 
 
@@ -28,6 +29,9 @@ class Question:
         sample: `[1, *shape]` as the network sees it, on the network's device.
         baseline: `[1, *shape]`, the sample of which nothing is known.
         fields: what the last axis of tables and series means; none: an image.
+        looked_into: the part of the network that reads the sample, in which methods look for maps and for attention;
+            none: all of it.
+        molecule: the sample's, where it is one.
     """
 
     network: nn.Module
@@ -35,6 +39,13 @@ class Question:
     sample: Tensor
     baseline: Tensor
     fields: Fields | None
+    looked_into: nn.Module | None = None
+    molecule: Molecule | None = None
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """All layers that read the sample."""
+        return list((self.looked_into or self.network).modules())
 
     @property
     def forward(self) -> Callable[[Tensor], Tensor]:

@@ -76,5 +76,4 @@ def _write(order: Order, shown: list[CaseShown], explainer: Explainer) -> None:
         study=study.study.title or study.name,
         version=order.trained.version,
         baseline=baselines.words(study.data),
-        images=len(study.data.model_shape) > 2,
     )

@@ -45,6 +45,7 @@ def scores_of(study: Study, task: Task) -> list[Score]:
     known = {
         "class": _classes,
         "classes": _findings,
+        "value": _value,
         "values": _values,
         "hazard": _risks,
         "mask": _areas,
@@ -84,6 +85,8 @@ def usual(study: Study, scores: list[Score], outputs: Tensor) -> Score:
 
 def _classes(study: Study, task: Task) -> list[Score]:
     names = task.classes or _numbered(task)
+    if len(names) != task.outputs:  # of another package, with outputs that are no classes
+        return _plain(study, task)
     return [Score(n, f"log odds of {n}", _log_odds(i, len(names))) for i, n in enumerate(names)]
 
 
@@ -95,6 +98,15 @@ def _log_odds(number: int, classes: int) -> Measure:
 def _findings(study: Study, task: Task) -> list[Score]:
     names = task.classes or _numbered(task)
     return [Score(n, f"log odds of {n}", _output(i)) for i, n in enumerate(names)]
+
+
+def _value(study: Study, task: Task) -> list[Score]:
+    span = getattr(study.data, "value", None)
+    if span is None or task.outputs != 1:
+        return _plain(study, task)
+    name = str(getattr(study.data, "target", "value"))
+    told = f"{name} ({span.unit})" if span.unit else name
+    return [Score(name, told, _scaled(0, span.middle, span.half_range))]
 
 
 def _values(study: Study, task: Task) -> list[Score]:

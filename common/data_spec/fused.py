@@ -10,13 +10,14 @@ from pydantic import Field, model_validator
 
 from common.data_spec.base import Spec
 from common.data_spec.images import ArraySpec, ImageSpec
+from common.data_spec.molecules import MoleculeSpec
 from common.data_spec.records import RecordSpec
 from common.data_spec.series import SeriesSpec
 from common.data_spec.signals import SignalSpec
 from common.data_spec.tables import TableSpec
 
 OrdinarySpec = Annotated[
-    ImageSpec | ArraySpec | TableSpec | SeriesSpec | SignalSpec | RecordSpec,
+    ImageSpec | ArraySpec | TableSpec | SeriesSpec | SignalSpec | RecordSpec | MoleculeSpec,
     Field(discriminator="kind"),
 ]
 PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]

@@ -136,22 +136,28 @@ class Fusion:
         late = options.join == "late"
         answers = outputs if late else options.width
         chosen = [options.parts[place.name] for place in layout]
-        networks = [_network(part, p, answers) for part, p in zip(chosen, layout, strict=True)]
+        networks = [
+            _network(part, place.name, data.parts[place.name], answers)
+            for part, place in zip(chosen, layout, strict=True)
+        ]
         parts = Parts(layout, networks)
         if late:
             return LateFusion(parts, [part.weight for part in chosen])
         return IntermediateFusion(parts, _head(options, len(layout), outputs))
 
 
-def _network(part: PartModel, place: Place, outputs: int) -> nn.Module:
+def _network(part: PartModel, name: str, data: Spec, outputs: int) -> nn.Module:
     """Return the network of one part."""
-    where = f"[model.parts.{place.name}]"
+    where = f"[model.parts.{name}]"
     try:
         family = plugins.load("models", part.name)
-        if not hasattr(family, "build"):
+        if not hasattr(family, "build") and not getattr(family, "of_parts", False):
             raise StudyError(f"Model '{part.name}' is not for one part.")
         options: Any = plugins.parse_options(family.Options, dict(part.model_extra or {}), where="")
-        network: nn.Module = family.build(options, place.shape, outputs)
+        if hasattr(family, "build"):
+            network: nn.Module = family.build(options, tuple(data.model_shape), outputs)
+        else:
+            network = family.build_for(options, data, outputs)
     except StudyError as error:
         raise StudyError(error.what, where=where, fix=error.fix) from None
     return network

@@ -88,6 +88,7 @@ class MoleculeGraph:
     """Graph network for `[data] kind = "molecules"` with `representation = "graph"`."""
 
     Options = MoleculeGraphOptions
+    of_parts = True
 
     @staticmethod
     def build_for(options: MoleculeGraphOptions, data: Spec, outputs: int) -> nn.Module:

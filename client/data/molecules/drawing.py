@@ -53,7 +53,7 @@ def draw(job: tuple[Recipe, Sequence[str]]) -> Answer:
 
 def _drawn(smiles: str, recipe: Recipe) -> tuple[str, Floats]:
     """Return the key of a molecule's compound, and its sample."""
-    molecule = _molecule(smiles, recipe.max_atoms)
+    molecule = parsed(smiles, recipe.max_atoms)
     array = (
         _graph(molecule, recipe) if recipe.representation == "graph" else _bits(molecule, recipe)
     )
@@ -76,7 +76,7 @@ def _compound(molecule: Any) -> str:
     return str(Chem.MolToSmiles(molecule, isomericSmiles=False))
 
 
-def _molecule(smiles: str, max_atoms: int) -> Any:
+def parsed(smiles: str, max_atoms: int) -> Any:
     """Parse a SMILES; what is too large is refused before anything costly is done with it.
 
     Raises:
@@ -124,6 +124,16 @@ def _bits(molecule: Any, recipe: Recipe) -> Floats:
     """Return the Morgan fingerprint, [bits]."""
     found = _generator(recipe.radius, recipe.bits).GetFingerprintAsNumPy(molecule)
     return np.asarray(found, np.float32)
+
+
+def fingerprint_with_bits(molecule: Any, recipe: Recipe) -> dict[int, list[tuple[int, int]]]:
+    """Return for each bit that the fingerprint has the places that set it: (atom in the middle, radius in bonds)."""
+    from rdkit.Chem import rdFingerprintGenerator
+
+    found = rdFingerprintGenerator.AdditionalOutput()
+    found.AllocateBitInfoMap()
+    _generator(recipe.radius, recipe.bits).GetFingerprint(molecule, additionalOutput=found)
+    return {bit: list(places) for bit, places in found.GetBitInfoMap().items()}
 
 
 def _graph(molecule: Any, recipe: Recipe) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,43 @@ class MoleculeSource:
             quarantine=log.result(),
             notes=notes,
         )
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Molecules without a target.
+
+    Attributes:
+        raw: the samples; without a column of patients they are named by their row numbers.
+        rows: numbers of their rows, from 1.
+        smiles: of every sample.
+    """
+
+    raw: RawSamples
+    rows: NDArray[np.int64]
+    smiles: Sequence[str] = field(repr=False)
+
+
+def unlabelled(dataset: MoleculeDataset, spec: MoleculeSpec) -> Unlabelled:
+    """Read the usable molecules of a table, joined and filtered as the site says; no target is looked for.
+
+    Raises:
+        DataError: the table cannot be read or lacks a column.
+        MachineError: the package that reads molecules is not installed.
+    """
+    log = QuarantineLog()
+    frame = read_rows(dataset, [spec.smiles], [dataset.patient])
+    places, inputs, _ = usable_molecules(frame, dataset, spec, (), log)
+    frame, rows = frame.iloc[places], places + 1
+    named = frame[dataset.patient].tolist() if dataset.patient else rows.astype(str).tolist()
+    raw = RawSamples(
+        inputs=inputs,
+        targets=np.zeros(len(rows)),
+        patients=named,
+        quarantine=log.result(),
+        nameless=dataset.patient is None,
+    )
+    return Unlabelled(raw, rows, frame[dataset.local(spec.smiles)].tolist())
 
 
 def read_rows(

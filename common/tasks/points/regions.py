@@ -1,8 +1,9 @@
-"""Where a finding lies, pixel by pixel, from points with a size."""
+"""Where a finding lies, pixel by pixel, from points with a size, and how much of it a map covers."""
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from common.tasks.points.heat import cells_of, present
 
@@ -26,6 +27,25 @@ def region_of(
         inside[(torch.arange(len(points)), *cells[:, number].T)] = True
         found |= inside & _wide(known[:, number], len(grid))
     return found
+
+
+def overlap(maps: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
+    """Return the intersection over union of a map's high part with a region, `[B]` float64; 0 of an empty region.
+
+    The map is brought to the region's pixels and cut at half its own height, the middle of its least and highest value
+    (Choe et al. 2020, "Evaluating weakly supervised object localization methods right", with one threshold for all).
+
+    Args:
+        maps: `[B, 1, *cells]`.
+        region: `[B, *pixels]` of booleans.
+    """
+    mode = "bilinear" if region.ndim == 3 else "trilinear"
+    wide = functional.interpolate(maps[:, :1].float(), tuple(region.shape[1:]), mode=mode)
+    cells = wide.flatten(1).double()
+    low, high = cells.aminmax(dim=1, keepdim=True)
+    high_part, known = cells >= (low + high) / 2, region.flatten(1)
+    both, either = (high_part & known).sum(1), (high_part | known).sum(1)
+    return torch.where(known.any(1), both.double() / either.clamp(min=1), 0.0)
 
 
 def _squared(

@@ -49,6 +49,14 @@ def test_findings() -> None:
     assert usual(study, scores, outputs).name == "y"
 
 
+def test_a_number_in_its_unit() -> None:
+    value = {"unit": "mmol/L", "minimum": 0.0, "maximum": 10.0}
+    study = study_of("molecules", task={"name": "regression"}, data={"target": "x", "value": value})
+    (score,) = scores_of(study, build_task(study))
+    assert (score.name, score.meaning) == ("x", "x (mmol/L)")
+    assert score.of(torch.tensor([[0.5], [-1.0]])).tolist() == [7.5, 0.0]
+
+
 def test_forecasts_in_their_unit() -> None:
     study = study_of(
         "series", data={"minimum": 40.0, "maximum": 400.0, "horizons_minutes": [30, 60]}

@@ -98,6 +98,37 @@ def test_each_patient_by_hand_with_findings() -> None:
     check_private(study, drawn.float())
 
 
+def test_each_patient_by_hand_with_molecules() -> None:
+    drug = {"kind": "molecules", "representation": "graph", "max_atoms": 4, "target": "none"}
+    parts = {"drug": drug | {"positive": [1]}, "record": PARTS["record"]}
+    content = study_for().content()
+    content["data"]["parts"] = parts
+    content["model"]["parts"] = {
+        "drug": {"name": "molecule-graph", "width": 4, "layers": 2},
+        "record": MODELS["record"],
+    }
+    study = parse_study(content, where="x")
+    data = study.data
+    assert isinstance(data, FusedSpec)
+    graph = data.layout[0]
+    values = torch.randn((7, *data.model_shape), generator=torch.Generator().manual_seed(5))
+    values[:, :2] = 1.0
+    values[:, graph.start : graph.end] = (values[:, graph.start : graph.end] > 0).float()
+    without(values[-1:], study, "drug")
+    check_private(study, CLASSES, inputs=values)
+
+
+def test_a_network_of_graphs_wants_graphs() -> None:
+    for name, said in (
+        ("molecule-graph", "takes graphs of molecules"),
+        ("fusion", "not for one part"),
+    ):
+        study = study_for(parts=MODELS | {"film": {"name": name}})
+        with pytest.raises(StudyError, match=said) as refused:
+            build_model(study, 2)
+        assert refused.value.where == "[model.parts.film]"
+
+
 def test_the_layout_gives_every_number_one_meaning() -> None:
     data = study_for().data
     assert isinstance(data, FusedSpec)

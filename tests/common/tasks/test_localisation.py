@@ -20,7 +20,7 @@ from common.study_file import parse_study
 from common.tasks import build_task
 from common.tasks.base import Tally
 from common.tasks.localisation import Localisation
-from common.tasks.points.regions import region_of
+from common.tasks.points.regions import overlap, region_of
 
 SIDE = 8
 Content = Callable[..., dict[str, Any]]
@@ -207,8 +207,90 @@ def test_a_network_learns_to_point(study: MakeStudy, depth: int | None) -> None:
     assert figures["pointing"] > 0.8 > 0.2 > figures["baseline_pointing"]
 
 
+MASKS: dict[str, Any] = {"labels": "mask"}
+
+
+def masks(*images: tuple[slice, slice] | None) -> torch.Tensor:
+    """Return masks [B, SIDE, SIDE] with one rectangle of each image; None: there is none."""
+    drawn = torch.zeros((len(images), SIDE, SIDE), dtype=torch.uint8)
+    for mask, each in zip(drawn, images, strict=True):
+        if each is not None:
+            mask[each] = 1
+    return drawn
+
+
+def test_masks_are_pointed_at_and_covered(study: MakeStudy) -> None:
+    """One map hits and covers half of a rectangle, one misses it, and one image shows none."""
+    task = built(study(MASKS))
+    said = torch.full((3, 1, SIDE, SIDE), -3.0)
+    said[0, 0, 2:4, 2:4] = 9.0
+    said[0, 0, 3, 3] = 9.5
+    said[1, 0, 7, 7] = 9.0
+    truth = masks((slice(2, 4), slice(2, 6)), (slice(0, 2), slice(0, 2)), None)
+    figures = task.metrics(tally(task, said, truth))
+    assert figures["pointing"] == pytest.approx(0.5)
+    assert figures["iou"] == pytest.approx((0.5 + 0) / 2)
+    assert figures["baseline_iou"] == figures["baseline_pointing"] == pytest.approx(6 / 64)
+    assert figures["accuracy"] == 1
+    rows = task.curves(tally(task, said, truth))["tables"][1]["rows"]
+    assert [row["values"] for row in rows] == [[figures["iou"]], [figures["baseline_iou"]]]
+
+
+def test_masks_teach_no_more_than_whole_images(study: MakeStudy) -> None:
+    task, said = built(study(MASKS)), maps((3, 4))
+    one, other = masks((slice(2, 4), slice(2, 6))), masks((slice(0, 1), slice(0, 1)))
+    assert task.loss(said, one).equal(task.loss(said, other))
+    assert task.loss(said, one)[0] < 0.1 < 3 < task.loss(said, masks(None))[0]
+    check_private(
+        study(MASKS), (torch.arange(7 * SIDE * SIDE).reshape(7, SIDE, SIDE) % 499 == 0).byte()
+    )
+
+
+def test_a_coarse_map_covers_what_lies_under_its_cells() -> None:
+    region = torch.zeros((1, SIDE, SIDE), dtype=torch.bool)
+    region[:, :, :4] = True
+    halves = torch.tensor([[[[1.0, -1.0], [1.0, -1.0]]]])
+    assert overlap(halves, region).tolist() == [1.0]
+    assert overlap(-halves, region).tolist() == [0.0]
+    assert overlap(torch.zeros(1, 1, 2, 2), region).tolist() == [0.5], "a flat map is all of it"
+    assert overlap(halves, torch.zeros_like(region)).tolist() == [0.0]
+    volume = region[:, None].expand(1, 4, SIDE, SIDE)
+    assert overlap(halves[:, :, None].expand(1, 1, 2, 2, 2), volume).tolist() == [1.0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), samples=st.integers(1, 3))
+def test_nobody_adds_more_than_the_bound_of_masks(
+    study: MakeStudy, seed: int, samples: int
+) -> None:
+    task = built(study(MASKS))
+    drawn = torch.Generator().manual_seed(seed)
+    truth = (torch.rand((samples, SIDE, SIDE), generator=drawn) < 0.1 * (seed % 11)).byte()
+    said = 20 * torch.randn((samples, 1, 4, 4), generator=drawn)
+    weights = torch.full((samples,), 1 / samples)
+    added = task.tally(said, truth, torch.zeros(samples, 1, SIDE, SIDE), weights)
+    assert np.linalg.norm(added.flat()) <= task.tally_bound + 1e-9
+    assert {name: value.shape for name, value in added.arrays.items()} == dict(task.tally_layout)
+
+
+def test_the_bound_of_masks_is_reached(study: MakeStudy) -> None:
+    task = built(study(MASKS))
+    added = tally(task, torch.full((1, 1, 4, 4), -99.0), masks((slice(None), slice(None))))
+    assert np.linalg.norm(added.flat()) == pytest.approx(task.tally_bound)
+    assert task.tally_bound == pytest.approx(math.sqrt(6))
+    hidden = task.metrics(Tally(added.arrays, variance=1.0))
+    assert all(math.isnan(hidden[name]) for name in ("pointing", "iou", "baseline_iou"))
+
+
+def test_studies_of_points_count_what_they_did(task: Localisation) -> None:
+    assert "overlap" not in task.tally_layout
+    assert "iou" not in task.metrics(tally(task, maps((3, 4)), points((3.0, 4.0, 4.0))))
+
+
 def test_what_does_not_fit_is_refused(study: MakeStudy, content: Content) -> None:
-    with pytest.raises(StudyError, match="points with a size"):
+    with pytest.raises(StudyError, match="a mask of structures or points with a size"):
         build_task(study({"labels": "class", "structures": []}))
+    with pytest.raises(StudyError, match="looks for one finding"):
+        build_task(study(MASKS | {"structures": ["mass", "lung"]}))
     with pytest.raises(StudyError, match="Did you mean 'sharpness'"):
         build_task(study(sharpnes=3))

@@ -142,6 +142,30 @@ def test_means_over_classes_are_those_of_scikit_learn() -> None:
     assert found["macro_specificity"] == pytest.approx(np.mean(specificity))
 
 
+def test_a_class_of_which_nobody_is_held_out_is_in_no_mean() -> None:
+    """Rare classes are absent from small test sets: the others' figures stay, as in scikit-learn."""
+    rng = np.random.default_rng(11)
+    truth = rng.integers(0, 2, 200)
+    predicted = np.where(rng.random(200) < 0.8, truth, 1 - truth)
+    predicted[:3] = 2
+    counts = sk.confusion_matrix(truth, predicted, labels=range(4)).astype(float)
+    found = over_classes(counts)
+    recall = sk.recall_score(truth, predicted, average="macro", labels=[0, 1])
+    assert found["balanced_accuracy"] == pytest.approx(recall)
+    exact = sk.f1_score(truth, predicted, average="macro", labels=[0, 1, 2])
+    assert found["macro_f1"] == pytest.approx(exact)
+    exact = sk.precision_score(truth, predicted, average="macro", labels=[0, 1, 2])
+    assert found["macro_precision"] == pytest.approx(exact)
+    assert math.isnan(over_classes(np.array([[5.0, 0.0], [1.0, 0.0]]))["macro_precision"])
+    labels, log_odds = drawn(4)
+    there, nobody = histogram(labels, log_odds), histogram(labels * 0, log_odds)
+    of_two_classes, of_three = (
+        score_figures(h, 0.0, 3) for h in ([there] * 2, [there, nobody, there])
+    )
+    for name in ("auc", "auc_low", "auc_high", "average_precision", "calibration_error"):
+        assert of_three[name] == pytest.approx(of_two_classes[name])
+
+
 def test_predictive_values_come_with_intervals() -> None:
     found = of_two(np.array([[90.0, 10.0], [5.0, 45.0]]))
     assert found["negative_predictive_value"] == pytest.approx(90 / 95)
