@@ -46,7 +46,7 @@ def check_fit(study: Study, task: Task, network: nn.Module) -> None:
     Raises:
         StudyError: the network cannot take a sample, or does not answer with what the task learns from.
     """
-    if hasattr(task, "prepare") or not task.targets <= _MAPS | _VECTORS:
+    if hasattr(task, "prepare") or not task.targets <= _MAPS | _VECTORS | {"decisions"}:
         return
     shape = tuple(study.data.model_shape)
     answer = _answer(study, network, shape)
@@ -62,6 +62,19 @@ def check_fit(study: Study, task: Task, network: nn.Module) -> None:
             f"Task '{name}' needs a map of every image, and model '{model}' answers with {_words(answer)}.",
             where="[model] name",
             fix="Choose a model that draws: unet, basic-unet, attention-unet, centre-net or bag-net.",
+        )
+    if task.targets <= {"mask"} and answer[1:] != shape[1:]:
+        raise StudyError(
+            f"Task '{name}' needs a map of the size of the image, and model '{model}' answers with {_words(answer)}.",
+            where="[model] name",
+            fix="Choose unet, basic-unet or attention-unet, or a stride of 1.",
+        )
+    if task.targets <= {"decisions"} and answer != (task.outputs, shape[0]):
+        raise StudyError(
+            f"Task '{name}' needs {task.outputs} numbers for each of {shape[0]} states, and model '{model}' answers "
+            f"with {_words(answer)}.",
+            where="[model] name",
+            fix="Choose q-network.",
         )
 
 

@@ -70,7 +70,7 @@ def parse_options(schema: type[OptionsT], values: Mapping[str, Any], *, where: s
 
 def explain(error: ValidationError, schema: type[BaseModel], *, where: str) -> StudyError:
     """Turn pydantic's first complaint into a sentence that names the key and the cure."""
-    first = error.errors()[0]
+    first = _first(error)
     path = [str(part) for part in first["loc"]]
     key = ".".join(path) or "the table"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
@@ -78,12 +78,20 @@ def explain(error: ValidationError, schema: type[BaseModel], *, where: str) -> S
     if first["type"] == "extra_forbidden":
         known = _fields_at(schema, path[:-1])
         hint = nearest(path[-1], known)
-        listed = f"Known keys: {', '.join(sorted(known))}." if known else ""
+        listed = f"Known keys: {', '.join(sorted(known))}." if known else "It takes no options."
         return StudyError(f"Unknown key '{key}'.", where=where, fix=f"{hint}{listed}")
     if first["type"] == "missing":
         return StudyError(f"Key '{key}' is missing.", where=where, fix="Add it.")
     said = first["msg"].removeprefix("Value error, ")
     return StudyError(f"Key '{key}': {said}.".replace("..", "."), where=where)
+
+
+def _first(error: ValidationError) -> Any:
+    """Return the first complaint; of a missing key and an unknown one beside it the latter: the same key, misspelt."""
+    found = error.errors()
+    beside = [e for e in found if e["loc"][:-1] == found[0]["loc"][:-1]]
+    unknown = [e for e in beside if e["type"] == "extra_forbidden"]
+    return unknown[0] if found[0]["type"] == "missing" and unknown else found[0]
 
 
 def _kind_needed(first: Any, key: str, where: str) -> StudyError:

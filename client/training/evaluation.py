@@ -60,10 +60,9 @@ def _tally(
 ) -> Tally:
     if space.study.evaluation.per == "sample":
         return _by_sample(space, weights, held_out, np.ones(len(held_out.rows)), check)
-    if space.task.pools_patients and held_out.one_target_each:
+    if space.task.pools_patients:
         return _by_patient(space, weights, held_out, check)
-    weight = 1.0 / np.bincount(held_out.patient)[held_out.patient]
-    return _by_sample(space, weights, held_out, weight, check)
+    return _by_sample(space, weights, held_out, 1.0 / held_out.of_patient, check)
 
 
 class _HeldOut:
@@ -75,11 +74,22 @@ class _HeldOut:
         _, self.first, self.patient = np.unique(
             cohort.patient[rows], return_index=True, return_inverse=True
         )
+        self.of_patient = np.bincount(self.patient)[self.patient]
 
-    @property
-    def one_target_each(self) -> bool:
-        """Whether every patient's samples have one and the same target."""
-        return bool((self.targets == self.targets[self.first][self.patient]).all())
+    def answered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the first sample of each answer that is counted, and the answer that each sample belongs to.
+
+        A patient is one answer if all samples have the same target; else each of the samples is one. That hangs on this
+        patient alone: were it decided for all together, one patient would move what the others count for.
+        """
+        differs = self.targets != self.targets[self.first][self.patient]
+        differs = differs.reshape(len(differs), -1).any(axis=1)
+        several = np.bincount(self.patient, weights=differs) > 0
+        alone = np.where(several[self.patient], np.arange(len(self.patient)), -1)
+        _, first, answer = np.unique(
+            np.stack([self.patient, alone]), axis=1, return_index=True, return_inverse=True
+        )
+        return first, answer.reshape(-1)
 
     def groups(self, samples: npt.NDArray[np.int64]) -> Groups | None:
         """Return the subgroups that samples' patients belong to; none where the study has no subgroups."""
@@ -116,11 +126,14 @@ def _by_sample(
 def _by_patient(
     space: Workspace, weights: Vector, held_out: _HeldOut, check: Callable[[], None]
 ) -> Tally:
-    """Tally each patient's mean outputs."""
+    """Tally each patient's mean outputs; where a patient has several targets, each sample as its share."""
     outputs = torch.cat([part for _, _, part in _forward(space, weights, held_out, check)])
-    means = _mean_by(outputs, torch.from_numpy(held_out.patient))
-    inputs, each = held_out.inputs(held_out.first), torch.ones(len(means))
-    return _counted(space.task, held_out, held_out.first, means, inputs, each)
+    first, answer = held_out.answered()
+    means = _mean_by(outputs, torch.from_numpy(answer))
+    each = np.bincount(answer) / held_out.of_patient[first]
+    return _counted(
+        space.task, held_out, first, means, held_out.inputs(first), torch.from_numpy(each)
+    )
 
 
 def _counted(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from client.training.augment import augment
 from client.training.batches import Samples
@@ -15,6 +16,8 @@ from client.training.optimizer import LocalOptimizer
 from client.training.schedule import learning_rate
 from client.training.workspace import Progress, Workspace
 from common.memory_format import channels_last, laid_out
+from common.privacy.bookkeeping.sums import widened
+from common.privacy.engine import mixed
 from common.privacy.noise import SecureRandom
 from common.study import Training
 from common.tasks.hooks import prepared
@@ -58,12 +61,29 @@ def train_plain(
         inputs, targets = prepared(space.task, inputs, targets, random)
         for parameter in optimizer.parameters:
             parameter.grad = None
-        loss = space.task.loss(network(laid_out(inputs)), targets).mean()
-        loss.backward()
+        loss = _gradient(space, network, inputs, targets)
         optimizer.step()
-        progress.loss(loss.item())
+        progress.loss(loss)
     optimizer.finish()
     return space.packed(network), steps
+
+
+def _gradient(
+    space: Workspace, network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor
+) -> float:
+    """Leave the gradient of a batch's mean loss in the parameters, and return that loss.
+
+    It is gathered piece by piece, so that no more than `physical_batch` samples are held at once.
+    """
+    training, count, total = space.study.training, len(inputs), 0.0
+    size = training.physical_batch or count
+    for some, wanted in zip(inputs.split(size), targets.split(size), strict=True):
+        with mixed(training.precision, some.device):
+            outputs = network(laid_out(some))
+        loss = space.task.loss(widened(outputs), wanted).mean() * (len(some) / count)
+        loss.backward()
+        total += loss.item()
+    return total
 
 
 def planned_steps(training: Training, samples: int) -> int:

@@ -34,9 +34,10 @@ def build_model(study: Study, outputs: int) -> nn.Module:
         torch.manual_seed(study.study.seed)
         network = _built(family, options, study.data, outputs)
         if study.transfer is not None:
+            from common.transfer.fitting import as_it_is
             from common.transfer.start import start
 
-            start(network, study.transfer)
+            start(network, study.transfer, getattr(family, "translated", as_it_is))
     return network
 
 

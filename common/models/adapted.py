@@ -3,10 +3,16 @@
 BatchNorm mixes the patients of a batch, so that no patient has a gradient of its own. GroupNorm (Wu and He 2018) looks
 at one sample only, and is what Opacus puts in its place as well. Dropout draws random numbers in the forward pass, so
 two passes over one sample would not agree. Activations that overwrite their input would change what the engines keep.
+
+A checkpoint that was trained with BatchNorm brings means and variances of its own. As constants they mix nobody, and
+the network computes what it computed there.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -17,23 +23,60 @@ LEAST_IN_A_GROUP = 4
 """Channels; a group of one channel and one pixel would be normalised to nothing."""
 
 
-def fitted(network: nn.Module, groups: int) -> nn.Module:
+Norm = Literal["group", "fixed"]
+"""What stands in the place of BatchNorm."""
+
+
+class FixedNorm(nn.Module):
+    """BatchNorm as it is in use: a scale and a shift of every channel by constants of a checkpoint; nothing is learned.
+
+    The constants have the names that they have in BatchNorm. They are frozen parameters, not buffers: what is frozen
+    does not travel.
+    """
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        ones, zeros = torch.ones(channels), torch.zeros(channels)
+        self.weight, self.running_var = _constant(ones), _constant(ones)
+        self.bias, self.running_mean = _constant(zeros), _constant(zeros)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps `[B, C, ...]` of the same shape."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        sides = (1, -1, *(1,) * (maps.ndim - 2))
+        return maps * scale.view(sides) + shift.view(sides)
+
+
+def _constant(values: torch.Tensor) -> nn.Parameter:
+    return nn.Parameter(values.clone(), requires_grad=False)
+
+
+def fitted(network: nn.Module, groups: int, norm: Norm = "group") -> nn.Module:
     """Change a network's normalisation, dropout and activations, and return it.
 
     Args:
         network: with BatchNorm, freshly initialised.
         groups: of every GroupNorm, at most; fewer where the channels ask for it.
+        norm: "group", or "fixed": the constants of a checkpoint.
     """
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False  # type: ignore[assignment]
         for name, child in module.named_children():
             if isinstance(child, _BatchNorm):
-                count = groups_of(child.num_features, groups)
-                setattr(module, name, nn.GroupNorm(count, child.num_features))
+                setattr(module, name, _replaced(child, groups, norm))
             elif isinstance(child, _DropoutNd):
                 setattr(module, name, nn.Identity())
     return network
+
+
+def _replaced(batch_norm: _BatchNorm, groups: int, norm: Norm) -> nn.Module:
+    channels = batch_norm.num_features
+    if norm == "fixed":
+        return FixedNorm(channels, batch_norm.eps)
+    return nn.GroupNorm(groups_of(channels, groups), channels)
 
 
 def groups_of(channels: int, most: int) -> int:

@@ -23,7 +23,9 @@ class ModelFamily(Protocol):
     Networks map `[batch, *shape]` to `[batch, outputs]`. They hold no BatchNorm (it mixes patients) and draw no
     random numbers in their forward pass (dropout would make a simulation depend on its threads). A family that needs to
     know more of the data than their shape has `build_for(options, data, outputs)` in the place of `build`, with the
-    study's `[data]`.
+    study's `[data]`; where it may also be the network of a part of fused data, it says `of_parts = True` and gets that
+    part's description then. One whose weights other libraries keep under other names has `translated(name)`, which
+    gives the name here.
     """
 
     Options: type[ModelOptions]

@@ -5,16 +5,22 @@ With the default blocks it is DenseNet-121, the network of CheXNet (Rajpurkar et
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field
 from torch import nn
 
-from common.models.adapted import fitted, spatial
+from common.later import LATER
+from common.models.adapted import Norm, fitted, spatial
 from common.models.base import ModelOptions, Width
 
 LARGE_STEM = 4
 """How much the first layers of the original shrink an image before the first block."""
+
+
+_THEIRS = re.compile(r"(denselayer\d+)\.(norm|conv)\.?([12])\.")
+"""A layer of a block as torchvision names it: `denselayer1.norm1.weight`, and `norm.1` in its files of old."""
 
 
 class DenseNetOptions(ModelOptions):
@@ -27,6 +33,7 @@ class DenseNetOptions(ModelOptions):
         stem: "large" shrinks images to a quarter before the first block, as the original does for 224 px; "small"
             leaves them as they are, for images of some 32 px.
         groups: of every GroupNorm, at most.
+        norm: "group", or "fixed": the constants of a checkpoint that was trained with BatchNorm.
     """
 
     blocks: tuple[int, ...] = Field(default=(6, 12, 24, 16), min_length=1, max_length=5)
@@ -34,6 +41,7 @@ class DenseNetOptions(ModelOptions):
     features: Width = 64
     stem: Literal["large", "small"] = "large"
     groups: int = Field(default=8, ge=1)
+    norm: Norm = Field(default="group", json_schema_extra=LATER)
 
 
 class DenseNet:
@@ -66,4 +74,11 @@ class DenseNet:
                 shape[0], options.features, 3, padding=1, bias=False
             )
             network.features.pool0 = nn.Identity()
-        return fitted(network, options.groups)
+        return fitted(network, options.groups, options.norm)
+
+    @staticmethod
+    def translated(name: str) -> str:
+        """Return what a tensor of torchvision's DenseNet is called here; other names stay."""
+        ours = _THEIRS.sub(r"\1.layers.\2\3.", name)
+        head = ours.startswith("classifier.")
+        return f"class_layers.out.{ours.removeprefix('classifier.')}" if head else ours

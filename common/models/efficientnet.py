@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from common.models.adapted import fitted, spatial
+from common.later import LATER
+from common.models.adapted import Norm, fitted, spatial
 from common.models.base import ModelOptions
 
 STAGES = (
@@ -36,6 +37,7 @@ class EfficientNetOptions(ModelOptions):
         depth: multiplies the blocks of that size.
         stages: of the seven stages, the first so many.
         groups: of every GroupNorm, at most.
+        norm: "group", or "fixed": the constants of a checkpoint that was trained with BatchNorm.
     """
 
     size: Size = "b0"
@@ -43,6 +45,7 @@ class EfficientNetOptions(ModelOptions):
     depth: float = Field(default=1.0, gt=0, le=4)
     stages: int = Field(default=7, ge=1, le=7)
     groups: int = Field(default=8, ge=1)
+    norm: Norm = Field(default="group", json_schema_extra=LATER)
 
 
 class EfficientNet:
@@ -73,4 +76,4 @@ class EfficientNet:
             drop_connect_rate=0.0,
         )
         network.set_swish(memory_efficient=False)  # the other keeps its input in a way of its own
-        return fitted(network, options.groups)
+        return fitted(network, options.groups, options.norm)

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from common.models.adapted import fitted, spatial
+from common.later import LATER
+from common.models.adapted import Norm, fitted, spatial
 from common.models.base import ModelOptions, Width
 
 LEAST = {"large": 8, "small": 2}
@@ -25,6 +26,7 @@ class ResNetOptions(ModelOptions):
         stem: "large" shrinks images to a quarter before the first stage, as the original does for 224 px; "small"
             leaves them as they are, for images of some 32 px.
         groups: of every GroupNorm, at most.
+        norm: "group", or "fixed": the constants of a checkpoint that was trained with BatchNorm.
     """
 
     layers: tuple[int, int, int, int] = (2, 2, 2, 2)
@@ -32,6 +34,7 @@ class ResNetOptions(ModelOptions):
     block: Literal["basic", "bottleneck"] = "basic"
     stem: Literal["large", "small"] = "large"
     groups: int = Field(default=8, ge=1)
+    norm: Norm = Field(default="group", json_schema_extra=LATER)
 
 
 class ResNet:
@@ -63,4 +66,4 @@ class ResNet:
             num_classes=outputs,
             bias_downsample=False,
         )
-        return fitted(network, options.groups)
+        return fitted(network, options.groups, options.norm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -14,16 +14,32 @@ from common.transfer.section import Transfer
 
 SHOWN = 5
 
+Translate = Callable[[str], str]
+"""From names of tensors elsewhere to names in the network."""
 
-def fill(network: nn.Module, state: State, transfer: Transfer) -> None:
+
+def as_it_is(name: str) -> str:
+    """Return the name: tensors are called in the network what they are called elsewhere."""
+    return name
+
+
+def fill(
+    network: nn.Module, state: State, transfer: Transfer, translated: Translate = as_it_is
+) -> None:
     """Load a checkpoint into a network.
 
     Tensors that the network has no use for are left: a BatchNorm's running means, the old last layer.
 
+    Args:
+        network: changed in place.
+        state: tensors of the checkpoint.
+        transfer: says what is renamed and what is skipped.
+        translated: from the names of other libraries to those of the network, after what the study renames.
+
     Raises:
         StudyError: a tensor of the network is not in the checkpoint, or has another shape there.
     """
-    given = {_renamed(name, transfer.rename): value for name, value in state.items()}
+    given = {translated(_renamed(name, transfer.rename)): value for name, value in state.items()}
     own = network.state_dict()
     skipped = set(matching(own, transfer.skip, "skip"))
     wanted = {name: value for name, value in own.items() if name not in skipped}

@@ -35,7 +35,7 @@ def data_part(run: Run, study: Study) -> Part:
     shape = " × ".join(str(side) for side in spec.model_shape)
     facts = [
         Fact("Kind", KINDS.get(spec.kind, spec.kind)),
-        Fact("A sample", f"{shape} values in [−1, 1], scaled by public constants"),
+        Fact("A sample", f"{shape} values{_range(spec)}, scaled by public constants"),
         Fact("Learns from", TARGETS.get(spec.target_kind, spec.target_kind)),
         Fact("Hospitals", count(len(metrics.sites))),
         Fact("Patients", _patients(run)),
@@ -43,13 +43,18 @@ def data_part(run: Run, study: Study) -> Part:
         Fact("Left out by the hospitals", _number(run, lambda site: site.quarantined)),
         *_inputs(spec),
     ]
-    where = "The hospitals are generated: no patient of this run ever lived."
+    where = "A simulation on one machine: where its hospitals are generated, no patient of theirs ever lived."
     real = "The data never left the hospitals; each prepared its own by the study's rules."
     return Part(
         "Data",
         sentences=(where if metrics.simulation else real,),
         facts=tuple(fact for fact in facts if fact.value != MISSING),
     )
+
+
+def _range(spec: DataSpec) -> str:
+    """Say where values lie; steps of the study may move them."""
+    return "" if spec.steps else " in [−1, 1]"
 
 
 def _patients(run: Run) -> str:

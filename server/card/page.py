@@ -7,6 +7,7 @@ from pathlib import Path
 from common.charts.pages import environment
 from common.files import write_atomically
 from common.trained import load_trained
+from common.weights import frozen
 from server.card import markdown
 from server.card.content import content
 from server.card.parts import Words
@@ -25,7 +26,8 @@ def write_card(run: Path, words: Words | None = None) -> tuple[Path, Path]:
         MachineError: it cannot be written.
     """
     read, trained = read_run(run), load_trained(run)
-    card = content(read, trained.study, trained.digest, words or Words())
+    fixed = frozen(trained.network)
+    card = content(read, trained.study, trained.digest, words or Words(), fixed)
     text, page = run / "card.md", run / "card.html"
     write_atomically(text, markdown.render(card), mode=0o644)
     template = environment("server.card").get_template("card.html.j2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from common.errors import StudyError
 from common.fit import network_for
 from common.study import Study
 from common.study_check import check_study
+from common.study_file import parse_study
+from common.study_template import template
 from common.tasks import build_task
 
 MakeStudy = Callable[..., Study]
@@ -49,6 +52,12 @@ def test_what_fits_is_built(
             MASKS,
             "needs a map .* answers with 2",
         ),
+        (
+            {"name": "segmentation", "classes": None},
+            {"name": "bag-net"},
+            MASKS,
+            "of the size of the image, and model 'bag-net' answers with 2 × 16 × 16",
+        ),
         ({"name": "detection", "classes": None}, {"name": "linear"}, POINTS, "needs a map"),
         ({"name": "localisation", "classes": None}, {"name": "linear"}, POINTS, "needs a map"),
     ],
@@ -64,9 +73,19 @@ def test_what_does_not_fit_is_refused(
     for _ in range(2):  # a refusal is not forgotten
         with pytest.raises(StudyError, match=said) as caught:
             built(study)
-    assert "Choose a model" in caught.value.fix
+    assert "Choose" in caught.value.fix
     with pytest.raises(StudyError, match=said):
         check_study(study, [100])
+
+
+@pytest.mark.parametrize("name", ["mlp", "lstm"])
+def test_a_policy_needs_values_for_every_state(name: str) -> None:
+    content = tomllib.loads(template("episodes", "x"))
+    built(parse_study(content, where="x"))
+    content["model"] = {"name": name}
+    with pytest.raises(StudyError, match="4 numbers for each of 7 states") as caught:
+        built(parse_study(content, where="x"))
+    assert "q-network" in caught.value.fix
 
 
 def test_a_model_that_fails_at_its_first_sample_is_refused(

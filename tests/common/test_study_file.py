@@ -95,6 +95,17 @@ def test_unknown_keys_are_refused_with_the_nearest_name(
     assert "Known" in error.fix
 
 
+def test_a_misspelt_key_that_must_be_there_is_named_itself(content: Content) -> None:
+    error = refusal(content(task={"classes": None, "clases": ["no", "yes"]}))
+    assert "'clases'" in error.what
+    assert "Did you mean 'classes'" in error.fix
+
+
+def test_a_plugin_without_options_says_so(content: Content) -> None:
+    error = refusal(content(federation={"algorithm": {"name": "median", "beta": 1}}))
+    assert "takes no options" in error.fix
+
+
 def test_known_keys_of_a_feature_are_those_of_a_feature() -> None:
     table = tomllib.loads(template("table", "x").replace('type = "flag"', 'typ = "flag"'))
     error = refusal(table)

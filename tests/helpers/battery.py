@@ -42,6 +42,44 @@ def check_private(
         engines: the engines that take the network.
         tolerance: relative.
     """
+    network, loss, batch = _made(study, targets, inputs)
+    check_device(network, loss, batch)
+    for engine in engines:
+        if torch.cuda.is_available():
+            _check_cuda(engine, network, loss, batch)
+        _check_sums(engine, network, loss, batch, tolerance)
+        _check_sensitivity(engine, network, loss, batch)
+
+
+def check_pair(study: Study, targets: torch.Tensor) -> None:
+    """Check the same of the engine that `auto` takes at one clipping norm: quick enough for every model and task.
+
+    Args:
+        study: names the model and the task.
+        targets: of seven samples, `[7, ...]`.
+    """
+    network, loss, batch = _made(study, targets, None)
+    check_device(network, loss, batch)
+    if torch.cuda.is_available():
+        _check_cuda("auto", network, loss, batch)
+    own = [gradient_of(network, loss, batch, unit) for unit in range(4)]
+    norms = [math.sqrt(sum(float(g.double().pow(2).sum()) for g in each.values())) for each in own]
+    clip = sorted(norms)[2]  # some are cut and some are not: what scales a gradient is seen as well
+    everybody = clipped_sum("auto", network, loss, batch, clip)
+    expected = total([clipped(each, clip) for each in own])
+    scale = max(1e-12, max(float(value.abs().max()) for value in expected.values()))
+    for name, value in expected.items():
+        torch.testing.assert_close(everybody[name], value, rtol=1e-5, atol=1e-5 * scale)
+        assert not everybody[name].requires_grad, "a sum that keeps its piece in memory"
+    for unit in range(4):
+        left = clipped_sum("auto", network, loss, without(batch, unit), clip)
+        assert distance(everybody, left) <= clip * (1 + 1e-4)
+
+
+def _made(
+    study: Study, targets: torch.Tensor, inputs: torch.Tensor | None
+) -> tuple[nn.Module, LossPerSample, UnitBatch]:
+    """Return network, loss and seven samples of four patients, whose losses are seven numbers."""
     task = build_task(study)
     network = build_model(study, task.outputs)
     if inputs is None:
@@ -51,12 +89,7 @@ def check_private(
     losses = task.loss(network(batch.inputs), batch.targets)
     assert losses.shape == (7,), "the loss must be one of each sample"
     assert torch.isfinite(losses).all()
-    check_device(network, task.loss, batch)
-    for engine in engines:
-        if torch.cuda.is_available():
-            _check_cuda(engine, network, task.loss, batch)
-        _check_sums(engine, network, task.loss, batch, tolerance)
-        _check_sensitivity(engine, network, task.loss, batch)
+    return network, task.loss, batch
 
 
 def check_device(network: nn.Module, loss: LossPerSample, batch: UnitBatch) -> None:

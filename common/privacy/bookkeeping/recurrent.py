@@ -130,7 +130,8 @@ def _direction(
 
 def _gradients(names: list[str], swept: Swept, units: Units) -> dict[str, UnitGradient]:
     """Return the weights' gradients: products, over all steps, of what the gates read and their gradients."""
-    x, h = swept.inputs.transpose(0, 1), swept.hidden.transpose(0, 1)
+    # Detached: sums that hold on to the layers before would keep every piece of a step in memory.
+    x, h = swept.inputs.detach().transpose(0, 1), swept.hidden.transpose(0, 1)
     from_input, from_hidden = swept.from_input.transpose(0, 1), swept.from_hidden.transpose(0, 1)
     biases = names[2:] or [""]
     if swept.from_hidden is not swept.from_input:

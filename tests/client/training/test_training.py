@@ -104,6 +104,21 @@ def test_private_training_pulls_to_the_anchor_after_the_noise(
     np.testing.assert_allclose(prox - start, (plain - start) * (1 - 0.4), rtol=1e-4, atol=1e-6)
 
 
+def test_private_weight_decay_shrinks_what_the_noise_has_moved(
+    make_study: Make, samples: Samples
+) -> None:
+    one = {"local_steps": 1, "learning_rate": 0.2}
+    plain = private(make_study(training=one), samples)
+    decayed = private(make_study(training={**one, "weight_decay": 0.5}), samples)
+    np.testing.assert_allclose(decayed, plain * (1 - 0.2 * 0.5), rtol=1e-6, atol=1e-7)
+
+
+def test_pieces_of_a_private_step_give_the_same_sum(make_study: Make, samples: Samples) -> None:
+    whole = private(make_study(training={"physical_batch": 60}), samples)
+    pieces = private(make_study(training={"physical_batch": 1}), samples)
+    np.testing.assert_allclose(pieces, whole, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("model", [{"name": "linear"}, {"name": "plain-cnn", "channels": [3]}])
 def test_private_training_repeats_with_its_streams(
     make_study: Make, samples: Samples, model: dict[str, Any]
@@ -150,6 +165,37 @@ def test_plain_training_learns_and_repeats(make_study: Make, samples: Samples) -
     network = space.fresh_network(runs[0][0])
     accuracy = (network(samples.inputs).argmax(1) == samples.targets).float().mean()
     assert accuracy > 0.95
+
+
+def test_plain_training_gathers_the_gradient_of_a_batch_in_pieces(
+    make_study: Make, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    def trained(physical: int | None) -> np.ndarray:
+        study = make_study(training={"batch_size": 20, "physical_batch": physical})
+        space = Workspace(study)
+        loss = space.task.loss
+        monkeypatch.setattr(
+            space.task, "loss", lambda out, y: (held.append(len(out)), loss(out, y))[1]
+        )
+        start = pack(space.template.state_dict())
+        return train_plain(space, start, samples, SecureRandom.fixed(5), Silent())[0]
+
+    np.testing.assert_allclose(trained(7), trained(None), rtol=1e-5, atol=1e-6)
+    assert held == [7, 7, 6] * 3 + [20] * 3
+
+
+def test_mixed_precision_is_that_of_plain_training_too(make_study: Make, samples: Samples) -> None:
+    def trained(precision: str) -> np.ndarray:
+        study = make_study(training={"precision": precision}, model=TWO_LAYERS)
+        space = Workspace(study)
+        start = pack(space.template.state_dict())
+        return train_plain(space, start, samples, SecureRandom.fixed(5), Silent())[0]
+
+    full, mixed = trained("full"), trained("mixed")
+    assert full.tobytes() != mixed.tobytes()
+    np.testing.assert_allclose(mixed, full, rtol=0.1, atol=0.01)
 
 
 @pytest.mark.parametrize(

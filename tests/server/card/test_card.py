@@ -35,9 +35,14 @@ def test_every_kind_of_data_has_words() -> None:
     assert set(KINDS) == set(registry("sources"))
 
 
-def card(folder: Path, words: Words | None = None, **changes: Any) -> str:
-    """Write a run and its card; return the card's text."""
-    run = write_run(folder)
+def card(
+    folder: Path,
+    words: Words | None = None,
+    study: dict[str, Any] | None = None,
+    **changes: Any,
+) -> str:
+    """Write a run of a study with some keys changed, and its card; return the card's text."""
+    run = write_run(folder, **(study or {}))
     (run / "metrics.json").write_text(json.dumps({**METRICS, **changes}))
     (run / "rounds.jsonl").write_text("")
     text, page = write_card(run, words)
@@ -69,6 +74,30 @@ def test_the_runs_figures_are_there(tmp_path: Path) -> None:
     assert "about 300, as the hospitals declare" in text
     assert "(120 patients)" in text
     assert "| Hospitals | 0.800 | 0.900 | 0.900 |" in text
+
+
+def test_how_it_was_trained_is_told(tmp_path: Path) -> None:
+    usual = {"learning_rate": 0.2, "local_steps": 3}
+    more = {"weight_decay": 0.01, "ema": 0.5, "precision": "mixed", "schedule": {"name": "cosine"}}
+    text = card(tmp_path / "much", study={"training": {**usual, **more}})
+    assert (
+        "cosine schedule, weight decay 0.01, moving average of weights 0.5, mixed precision" in text
+    )
+    assert "weight decay" not in card(tmp_path / "little")
+
+
+def test_learned_weights_are_told_apart_from_frozen_ones(tmp_path: Path) -> None:
+    text = card(
+        tmp_path / "part",
+        study={"transfer": {"freeze": ["*.weight"], "lora_rank": 1}},
+        parameters=3,
+    )
+    assert "3 learned, " in text
+    assert "| Frozen | `*.weight` |" in text
+    assert "| Low-rank changes | `rank 1 in *` |" in text
+    whole = card(tmp_path / "whole")
+    assert "| Weights | 158 |" in whole
+    assert "Frozen" not in whole
 
 
 def test_what_people_say_comes_first(tmp_path: Path) -> None:
