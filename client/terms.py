@@ -14,6 +14,9 @@ from common.privacy.events import Event, UnprotectedEvent
 from common.privacy.plan import SitePlan, evaluated_rounds
 from common.study import Study
 
+KINDS = ("training", "statistics")
+"""What a request may release; each is charged by itself."""
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -6,9 +6,17 @@ Relative paths are resolved against the folder of site.toml (pydantic context `f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from common.data_spec import Scalar
 
@@ -68,6 +76,7 @@ class TextFormat(Part):
     Attributes:
         separator: between fields.
         decimal: the decimal mark.
+        thousands: the mark between thousands, such as the comma of 1,234; none: there is none.
         encoding: of the text, a Python codec name.
         header: column names of files that have no header line.
         missing: values that mean "missing", besides empty ones (`"-1"` also matches `-1.0`).
@@ -81,6 +90,7 @@ class TextFormat(Part):
 
     separator: str = Field(default=",", min_length=1)
     decimal: str = Field(default=".", min_length=1, max_length=1)
+    thousands: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str = "utf-8-sig"
     header: tuple[str, ...] | None = None
     missing: tuple[Scalar, ...] = ()
@@ -103,6 +113,12 @@ class TextFormat(Part):
         except LookupError:
             raise ValueError(f"unknown encoding '{value}'") from None
         return value
+
+    @model_validator(mode="after")
+    def _two_marks(self) -> Self:
+        if self.thousands == self.decimal:
+            raise ValueError("thousands and decimal are the same mark")
+        return self
 
     def local(self, name: str) -> str:
         """Return the site's name of one of the study's columns."""

@@ -112,7 +112,7 @@ def _parsed(
         raise DataError(
             f"None of the {unread} values of '{columns.text.local(feature.name)}' is a number.",
             where=columns.where,
-            fix="Check columns, decimal and replace in site.toml.",
+            fix="Check columns, decimal, thousands and replace in site.toml.",
         )
     if unread:
         notes.append(f"'{feature.name}': {unread} values are no numbers and count as missing.")

@@ -23,7 +23,13 @@ _IMAGES = {
     "label row": "Fill in the row of the table of labels, or remove it.",
     "patient with images in several": "Keep the images on which the points were marked, or study masks, which say it.",
     "point outside the images": "Compare the point with the images: it must be in mm, in the patient's coordinates.",
-    "not DICOM": f"Another kind of file lies among the images. {_NOTHING}",
+    "not DICOM": f"Another kind of file lies among the images. {_NOTHING} PNG, JPEG and NIfTI images are not read as "
+    "they are: docs/site-file.md says how they become an .npz file.",
+    "not axial": f"The study uses images of another plane. {_NOTHING}",
+    "not coronal": f"The study uses images of another plane. {_NOTHING}",
+    "not sagittal": f"The study uses images of another plane. {_NOTHING}",
+    "colour image": 'The study takes grey images only. Ask for colour "grey" or "rgb" if they should be used.',
+    "image without a label": "Write the image's class into the array of labels if the study should use it.",
     "not NIfTI": f"Another kind of file lies among the masks. {_NOTHING}",
     "no segmentation": f"Another kind of file lies among the masks. {_NOTHING}",
     "no pixel data": "A report, a plan or a damaged export. Export the series again if it should be an image.",
@@ -73,7 +79,15 @@ _ROWS = {
     "no patient id": "Fill the column in: a row that belongs to nobody cannot be protected, so it is not used.",
     "no record key": "Fill the key column in: without it the readings of the row are not found.",
     "repeated record key": "Two rows have one key: the first is used. Remove the other, or set filter.",
+    "no follow-up time": "Without the time of the event or of the last sight a row cannot be used. "
+    "See whether it is missing in your system, too.",
+    "follow-up time before 0": "The event or the last sight lies before time zero: compare the dates that the time was "
+    "counted from.",
     "no target value": "A row without an outcome cannot be used. See whether it is missing in your system, too.",
+    "no place in the order": "The column that order names holds numbers, such as hours since admission, and no dates.",
+    "no action of the study": "Map the words with replace; an episode with another action cannot be used.",
+    "no reward": "Every decision needs its reward, a number. See whether it is missing in your system, too.",
+    "no probability": "A logged probability lies above 0 and is 1 at most. If it is 0 or empty, it was not logged.",
     "no time": _CLOCK,
     "no complete window": "Too few readings, or gaps between them. If it is most of them, "
     "compare max_gap_minutes and history_minutes with how often you measure.",

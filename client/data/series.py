@@ -52,6 +52,28 @@ class SeriesSource:
         )
 
 
+def unfollowed(dataset: SeriesDataset, spec: SeriesSpec) -> RawSamples:
+    """Read windows at the study's stride for which nothing need follow: what the readings forecast is not looked for.
+
+    Raises:
+        DataError: no file is usable.
+    """
+    log = QuarantineLog()
+    inputs = [np.empty((0, *spec.input_shape[:1]), np.float32)]
+    patients: list[str] = []
+    for recording in recordings(dataset, log, spec.unit):
+        before = len(patients)
+        for minutes, window in histories(recording, spec, log):
+            step = np.rint((minutes - minutes[0]) / spec.step_minutes).astype(np.int64)
+            kept = np.isin(step, apart(step, spec.in_steps(spec.stride_minutes)))
+            inputs.append(window[kept])
+            patients += [recording.patient] * int(kept.sum())
+        if len(patients) == before:
+            log.add("a recording", "no complete window")
+    found = np.concatenate(inputs)[..., None]
+    return RawSamples(found, np.zeros(len(found)), patients, quarantine=log.result())
+
+
 def _valid(recording: Recording, spec: SeriesSpec, log: QuarantineLog) -> Recording:
     """Drop impossible readings: those out of range, then those that jump."""
     low = -np.inf if spec.valid_minimum is None else spec.valid_minimum

@@ -97,7 +97,8 @@ def _usable(
         reasons.append(("no patient id", tabular.is_missing(patients, dataset)))
     reasons += target.faults()
     if time is not None:
-        reasons.append(("no follow-up time", ~(time >= 0)))
+        reasons.append(("no follow-up time", np.isnan(time)))
+        reasons.append(("follow-up time before 0", time < 0))
     for feature in spec.features:
         if feature.required and feature.name not in dataset.absent:
             column = frame[dataset.local(feature.name)]

@@ -210,8 +210,9 @@ def require(frame: pd.DataFrame, names: Iterable[str], *, where: str, text: Text
 
 
 def is_missing(values: pd.Series[Any], text: TextFormat) -> NDArray[np.bool_]:
-    """Tell which values mean "missing"; numbers are compared as numbers (-1 is -1.0)."""
-    return matches(values, text.missing) | values.str.casefold().isin(_BLANK).to_numpy(bool)
+    """Tell which values mean "missing"; numbers are compared as numbers (-1 is -1.0, and -1,0)."""
+    found = matches(values, text.missing) | values.str.casefold().isin(_BLANK).to_numpy(bool)
+    return found | matches(_plain(values, text), text.missing) if _is_odd(text) else found
 
 
 def matches(values: pd.Series[Any], tokens: Sequence[Scalar]) -> NDArray[np.bool_]:
@@ -245,10 +246,33 @@ def replaced(values: pd.Series[Any], mapping: dict[str, Scalar]) -> pd.Series[An
 
 def numbers(values: pd.Series[Any], text: TextFormat) -> NDArray[np.float64]:
     """Return the values as numbers, NaN where they are missing or no finite number."""
-    plain = values.str.replace(text.decimal, ".", regex=False) if text.decimal != "." else values
+    plain = _plain(values, text) if _is_odd(text) else values
     parsed = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, copy=True)
     parsed[is_missing(values, text) | ~np.isfinite(parsed)] = np.nan
     return parsed
+
+
+def _is_odd(text: TextFormat) -> bool:
+    """Tell whether numbers have to be rewritten before they can be read."""
+    return text.decimal != "." or text.thousands is not None
+
+
+def _plain(values: pd.Series[Any], text: TextFormat) -> pd.Series[Any]:
+    """Write numbers with a point and without marks between thousands.
+
+    What does not follow the site's marks becomes blank, and so does what could be read in two ways: where the decimal
+    mark is a comma, 1.234 may be one and a quarter, or a thousand and more.
+    """
+    mark = re.escape(text.thousands or ".")
+    grouped = values.str.fullmatch(
+        rf"[+-]?\d{{1,3}}(?:{mark}\d{{3}})+(?:{re.escape(text.decimal)}\d*)?"
+    )
+    if text.thousands is None:
+        plain = values.mask(grouped, "")
+    else:
+        joined = values.str.replace(text.thousands, "", regex=False)
+        plain = values.mask(values.str.contains(mark), "").mask(grouped, joined)
+    return plain.str.replace(text.decimal, ".", regex=False)
 
 
 def kept(frame: pd.DataFrame, keep: Filter, *, where: str, text: TextFormat) -> pd.DataFrame:

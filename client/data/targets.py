@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from common.errors import DataError, StudyError
 
 _NAMED = 5
 _TOO_MANY = 20
+_WHOLE = re.compile(r"(\d+)(?:[.,]0{1,2})?")
+"""Many programs write a column of class numbers that has gaps as 0.0 and 1.0."""
 
 
 def class_numbers(
@@ -81,28 +84,43 @@ def _groups(spec: ClassedSpec, classes: Sequence[str] | None) -> list[tuple[Scal
 
 
 def label_numbers(
-    values: Sequence[str], classes: Sequence[str], *, where: str, identifiers: Collection[str] = ()
+    values: Sequence[str],
+    classes: Sequence[str],
+    *,
+    where: str,
+    identifiers: Collection[str] = (),
+    fix: str = "",
 ) -> list[int]:
-    """Map labels that are class names (upper and lower case alike) or all class numbers from 0.
+    """Map labels that are class names (upper and lower case alike) or all class numbers from 0 (1, 01 and 1.0 alike).
 
     Args:
         values: the labels.
         classes: names in order.
         where: file and column, for the message.
         identifiers: patients' identifiers, never to be quoted.
+        fix: what to do where a label is no class; without it, what a table's description can do.
 
     Raises:
         DataError: a label is no class; it is quoted unless it may identify somebody.
     """
     number = {name.casefold(): index for index, name in enumerate(classes)}
     number |= {name: index for index, name in enumerate(classes)}
-    if not any(name.isdecimal() for name in classes) and all(v.isdecimal() for v in values):
+    if not any(name.isdecimal() for name in classes) and all(map(_WHOLE.fullmatch, values)):
         number = {str(index): index for index in range(len(classes))}
-    found = [number.get(value, number.get(value.casefold(), -1)) for value in values]
+    found = [
+        number.get(value, number.get(value.casefold(), number.get(_whole(value), -1)))
+        for value in values
+    ]
     unknown = [value for value, index in zip(values, found, strict=True) if index < 0]
     if unknown:
-        raise unknown_values(unknown, classes, where=where, identifiers=identifiers)
+        raise unknown_values(unknown, classes, where=where, identifiers=identifiers, fix=fix)
     return found
+
+
+def _whole(value: str) -> str:
+    """Write a whole number without zeros before or after it; leave other words alone."""
+    match = _WHOLE.fullmatch(value)
+    return str(int(match[1])) if match else value
 
 
 def unknown_values(
@@ -111,11 +129,12 @@ def unknown_values(
     *,
     where: str,
     identifiers: Collection[str] = (),
+    fix: str = "",
 ) -> DataError:
     """Describe values that belong to no class; many different ones look like a wrong column."""
     counted = list(unknown)
     distinct = sorted(set(counted))
-    fix = (
+    fix = fix or (
         f"Allowed: {', '.join(allowed)}. Map others with `replace` in site.toml, "
         "or list them in `missing`: such rows are left out."
     )

@@ -14,7 +14,7 @@ from client.data.config import TableDataset
 from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.records.config import RecordDataset
-from client.data.records.outcomes import Outcomes
+from client.data.records.outcomes import Outcomes, clock_of
 from client.data.records.source import read_readings
 from client.data.samples import RawSamples
 from client.data.times import Clock
@@ -101,7 +101,8 @@ def _starts(dataset: RecordDataset, spec: RecordSpec, owner: str, log: Quarantin
     local = [dataset.local(f.name) for f in spec.features if f.name not in dataset.absent]
     local += [dataset.record, owner, *([dataset.anchor] if dataset.anchor else [])]
     tabular.require(frame, local, where=where, text=text)
-    start = _start(frame, dataset, spec)
+    clock = clock_of(dataset, frame)
+    start = _start(frame, dataset, spec, clock)
     reasons = {
         "no record key": tabular.is_missing(frame[dataset.record], dataset),
         "no patient id": tabular.is_missing(frame[owner], dataset),
@@ -113,12 +114,13 @@ def _starts(dataset: RecordDataset, spec: RecordSpec, owner: str, log: Quarantin
     features, notes = encode(frame, Columns(dataset, where, dataset.absent), spec.features)
     keys, owners = frame[dataset.record].tolist(), frame[owner].tolist()
     nothing = np.zeros(len(keys), np.int64)
-    return Outcomes(keys, owners, start[usable], nothing, features, splits=None, notes=notes)
+    return Outcomes(keys, owners, start[usable], nothing, features, clock, splits=None, notes=notes)
 
 
-def _start(frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec) -> NDArray[np.float64]:
+def _start(
+    frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec, clock: Clock
+) -> NDArray[np.float64]:
     """Return when each record's window starts, NaN where its time zero cannot be read."""
     if dataset.anchor is None:
         return np.full(len(frame), spec.start_minutes)
-    clock = Clock(dataset.time_unit, dataset.time_format, dataset, str(dataset.outcomes))
     return clock.minutes(frame[dataset.anchor], dataset.anchor) + spec.start_minutes

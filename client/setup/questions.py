@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from client.setup.answers import Answers
 
-ORDINARY = ("dicom", "table", "series", "records", "signals", "arrays")
+ORDINARY = ("dicom", "table", "series", "records", "signals", "arrays", "molecules")
 """Kinds of data of which others are put together."""
-KINDS = (*ORDINARY, "episodes", "molecules", "fused")
+KINDS = (*ORDINARY, "episodes", "fused")
 TIME_UNITS = ("milliseconds", "seconds", "minutes", "hours", "days")
 WHOSE = ("<labels>", "<file>", "<folder>")
 """How recordings of signals say whose they are."""
@@ -77,7 +77,8 @@ _COLUMNS = (
 )  # fmt: skip
 _ROWS = Question("patient", "Column that names the patient (empty: every row is a patient)", str,
                  "", _of("table"))  # fmt: skip
-_OWNED_ROWS = Question("patient", "Column that names the patient", str, "patient_id", _of("table"))
+_OWNED_ROWS = Question("patient", "Column that names the patient", str, "patient_id",
+                       _of("table", "molecules"))  # fmt: skip
 DATA = (*_FILES, _ROWS, *_COLUMNS)
 PART = (
     Question("data_kind", f"Kind of data ({', '.join(ORDINARY)})", str),

@@ -83,16 +83,24 @@ def sample(order: Order) -> Outcome:
     classes = np.repeat(np.array(numbers, dtype=np.int64), order.count)
     images = draw(order, classes)
     own = Group(images, np.maximum(classes - 1, 0), np.arange(len(images)))
-    write_atomically(order.out / PICTURE, encoded(_sheet(images, order.count)))
-    content = io.BytesIO()
-    np.savez_compressed(content, images=images, labels=own.labels)
-    write_atomically(order.out / ARRAY, content.getvalue())
     lines = [] if order.trained.study.privacy.enabled else [OPEN]
-    if order.site is not None:
+    found = None
+    if (
+        order.site is not None
+    ):  # before anything is written: what cannot be compared leaves the folder empty
         found, notes = _compared(order, own, order.site)
-        write_atomically(order.out / FOUND, json.dumps(asdict(found), indent=2) + "\n")
         lines += [*notes, *found.lines()]
+    _write(order, own, found)
     return Outcome(len(images), tuple(lines))
+
+
+def _write(order: Order, drawn: Group, found: Comparison | None) -> None:
+    write_atomically(order.out / PICTURE, encoded(_sheet(drawn.images, order.count)))
+    content = io.BytesIO()
+    np.savez_compressed(content, images=drawn.images, labels=drawn.labels)
+    write_atomically(order.out / ARRAY, content.getvalue())
+    if found is not None:
+        write_atomically(order.out / FOUND, json.dumps(asdict(found), indent=2) + "\n")
 
 
 def draw(order: Order, classes: Numbers) -> Images:

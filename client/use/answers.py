@@ -33,8 +33,10 @@ def answers(study: Study, task: Task, outputs: torch.Tensor) -> Columns:
 
 
 def _classes(study: Study, task: Task, outputs: torch.Tensor) -> Columns:
-    """The likeliest class, and every class's chance."""
+    """The likeliest class, and every class's chance; of a task whose outputs are no classes, the outputs."""
     names = task.classes or _numbered(outputs)
+    if len(names) != outputs.shape[1]:
+        return _plain(study, task, outputs)
     chances = outputs.softmax(1)
     likeliest = {"predicted": [names[number] for number in outputs.argmax(1).tolist()]}
     return likeliest | _columns([f"p_{name}" for name in names], chances)

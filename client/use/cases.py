@@ -24,6 +24,8 @@ class Cases:
         names: the house's own names of the cases; they may identify.
         about: what else is known of every sample, [N] each: the time of a window, say.
         cuts: of DICOM images, what every sample was cut from; else empty.
+        smiles: of molecules, the SMILES of every sample, [N]; by part of fused data ("" of one that lacks it), else
+            under "".
         quarantine: what could not be used.
         notes: sentences about columns that look wrong.
     """
@@ -33,6 +35,7 @@ class Cases:
     names: Sequence[str] = field(repr=False)
     about: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
     cuts: Sequence[Cut] = field(default=(), repr=False)
+    smiles: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     quarantine: Quarantine = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -44,6 +47,7 @@ class Cases:
             names=self.names,
             about={name: [values[row] for row in rows] for name, values in self.about.items()},
             cuts=[self.cuts[row] for row in rows] if self.cuts else (),
+            smiles={part: [each[row] for row in rows] for part, each in self.smiles.items()},
             quarantine=self.quarantine,
             notes=self.notes,
         )

@@ -98,7 +98,8 @@ def _there(text: str) -> Path:
 
 def _part(name: str, kind: str, paths: Files, known: Any, patient: str | None) -> Any:
     """Return the description of a part: the site's own with other paths, or one by the study's names."""
-    named = {"patient": patient} if kind == "table" and patient is not None else {}
+    rows = kind in ("table", "molecules")
+    named = {"patient": patient} if rows and patient is not None else {}
     content: dict[str, Any] = {"declared_patients": 1, **paths, **named}
     if kind == "dicom":  # a table of labels is asked for its points alone
         content = {"labels": paths["path"], "masks": None} | content
@@ -111,8 +112,10 @@ def _part(name: str, kind: str, paths: Files, known: Any, patient: str | None) -
             fix="Give the site's folder, whose site.toml describes its records.",
         )
     else:
-        usual = {"table": ("patient", PATIENT), "signals": ("labels", paths["path"])}
-        content = dict([usual[kind]] if kind in usual else []) | content
+        usual: dict[str, Any] = {"patient": PATIENT} if rows else {}
+        if kind == "signals":
+            usual = {"labels": paths["path"]}
+        content = usual | content
         found = _ORDINARY.validate_python({"kind": kind, **content})
     if kind == "signals" and found.patient == "<labels>" and "labels" not in paths:
         raise StudyError(

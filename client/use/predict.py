@@ -85,7 +85,7 @@ def predict(order: Order, path: Path | None) -> Outcome:
     dataset = describe(path, spec, order.site, order.beside)
     make_folder(order.out)
     naming = Naming(order.site, order.own_names)
-    if spec.target_kind == "mask" and isinstance(dataset, DicomDataset):
+    if _draws(order.trained) and isinstance(dataset, DicomDataset):
         outcome = _draw(order, dataset, naming)
     else:
         outcome = _answer(order, dataset, naming)
@@ -111,7 +111,7 @@ def _answer(order: Order, dataset: DatasetConfig, naming: Naming) -> Outcome:
         return Outcome(0, cases.quarantine)
     outputs = outputs_of(trained, cases.inputs, order.device)
     names = naming.of(cases.names, dataset)
-    if trained.study.data.target_kind == "mask":
+    if _draws(trained):
         return _masks(order, cases, outputs, names)
     problems: list[str] = []
     if pools(trained.study, trained.task):
@@ -126,12 +126,22 @@ def _answer(order: Order, dataset: DatasetConfig, naming: Naming) -> Outcome:
     else:
         told = answers(trained.study, trained.task, outputs)
         spec = trained.study.data
-        if isinstance(spec, ImageSpec) and spec.target_kind == "points":
+        if isinstance(spec, ImageSpec) and "row_1" in told and not _moved(spec):
             told = in_patient(told, cases.cuts, spec)
         about = {"case": [names[number] for number in cases.case]}
         about |= {name: list(values) for name, values in cases.about.items()}
     write_table(order.out / TABLE, about | told)
     return Outcome(len(about["case"]), cases.quarantine, (*cases.notes, *problems))
+
+
+def _draws(trained: Trained) -> bool:
+    """Tell whether the model draws masks: a task that learns from them may answer with something else."""
+    return trained.study.data.target_kind == "mask" and not hasattr(trained.task, "answers")
+
+
+def _moved(spec: ImageSpec) -> bool:
+    """Tell whether steps move pixels, so that those of a sample are no longer those of the image."""
+    return any(hasattr(step.kind()[0], "masks") for step in spec.steps)
 
 
 def _reports(order: Order, cases: Cases, found: list[int], told: Columns) -> list[str]:
@@ -142,6 +152,9 @@ def _reports(order: Order, cases: Cases, found: list[int], told: Columns) -> lis
 
 def _masks(order: Order, cases: Cases, outputs: torch.Tensor, names: list[str]) -> Outcome:
     """Write the masks of images in an array, and how many pixels each structure has."""
+    from client.use.segment import require_in_place
+
+    require_in_place(order.trained.study.data)
     masks = outputs.argmax(1).byte().numpy()
     write_masks(order.out / "masks.npz", masks)
     structures = enumerate(_structures(order.trained), start=1)
@@ -181,7 +194,7 @@ def _draw(order: Order, dataset: DicomDataset, naming: Naming) -> Outcome:
     told = dict(zip(names, naming.of(list(names.values()), dataset), strict=True))
     columns["case"] = [told[number] for number in columns["case"]]
     write_table(order.out / TABLE, columns)
-    return Outcome(len(columns["file"]), drawing.quarantine, tuple(problems))
+    return Outcome(len(columns["file"]), drawing.quarantine, (*problems, *drawing.notes))
 
 
 def _rounded(value: float) -> float | str:

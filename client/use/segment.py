@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,13 +16,13 @@ from client.data.dicom.marks import read_marks
 from client.data.dicom.parallel import Made, Recipe, read_samples
 from client.data.dicom.selection import Selection
 from client.data.dicom.slices import Slice
-from client.data.dicom.stacks import depth_of
+from client.data.dicom.stacks import depth_of, every_stack
 from client.data.index.archive import Archive, archive
 from client.data.quarantine import Quarantine, QuarantineLog
 from client.data.steps.apply import after_steps
 from client.use.inputs.dicom import Points, points_of, unlabelled
 from client.use.onto_slices import Maps, Share, mask_of, shares
-from common.data_spec import ImageSpec
+from common.data_spec import DataSpec, ImageSpec
 from common.errors import StudyError
 from common.sliding import slide
 from common.trained import Trained
@@ -33,7 +33,7 @@ LARGEST = 1024
 
 @dataclass(frozen=True)
 class Drawn:
-    """The masks of one series.
+    """The masks of one stack of a series.
 
     Attributes:
         case: number of its patient.
@@ -78,6 +78,7 @@ class Drawing:
         self._device = device
         self._spec = unlabelled(spec)
         self._log = QuarantineLog()
+        self._cut_off = 0
 
     def series(self) -> Iterator[Drawn]:
         """Yield series after series.
@@ -96,8 +97,20 @@ class Drawing:
         """What could not be used so far."""
         return self._log.result()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the masks so far; no names."""
+        if not self._cut_off:
+            return ()
+        return (
+            f"{self._cut_off} patients have images of more than {LARGEST} pixels of the study's size: nothing is drawn "
+            "outside of their middle.",
+        )
+
     def _of(self, held: Archive, number: int, patient: str, points: Points) -> Iterator[Drawn]:
-        spec = whole(self._spec, held.slices(patient))
+        slices = held.slices(patient)
+        spec = whole(self._spec, slices)
+        self._cut_off += is_cut_off(spec, slices)
         marks = read_marks(self._dataset, spec, [patient], self._log)
         chosen = list(Selection(held, spec, [patient], points, marks).cuts(self._log))
         by_series: dict[str, list[Cut]] = {}
@@ -105,20 +118,19 @@ class Drawing:
             by_series.setdefault(cut.first.series, []).append(cut)
         for cuts in by_series.values():
             drawn = self._drawn(cuts, spec)
-            if drawn:
-                slices = sorted(drawn, key=lambda each: (depth_of(each[0]), each[0].instance))
-                masks = np.stack([mask for _, mask in slices])
-                yield Drawn(number, patient, [found for found, _ in slices], masks)
+            masks = {_key(found): mask for found, mask in drawn}
+            for stack in every_stack([found for found, _ in drawn]):
+                of_stack = np.stack([masks[_key(found)] for found in stack])
+                yield Drawn(number, patient, stack, of_stack)
 
     def _drawn(self, cuts: list[Cut], spec: ImageSpec) -> list[tuple[Slice, NDArray[np.uint8]]]:
-        """Return the slices of one size that samples were cut from, with their masks."""
+        """Return the slices that samples were cut from, with their masks."""
         made = read_samples(cuts, Recipe(spec), self._log)
         told: dict[tuple[str, int], tuple[Slice, list[Share]]] = {}
         for row, maps in enumerate(self._maps(made, spec)):
             for found, share in shares(cuts[int(made.kept[row])], maps, spec):
-                told.setdefault((found.file.name, found.frame), (found, []))[1].append(share)
-        drawn = [(found, mask_of(found, shares, spec)) for found, shares in told.values()]
-        return [(found, mask) for found, mask in drawn if mask.shape == drawn[0][1].shape]
+                told.setdefault(_key(found), (found, []))[1].append(share)
+        return [(found, mask_of(found, shares, spec)) for found, shares in told.values()]
 
     def _maps(self, made: Made, spec: ImageSpec) -> Iterator[Maps]:
         """Yield every sample's chances of structures, from windows of the size that the network learned from."""
@@ -129,7 +141,11 @@ class Drawing:
             yield maps[0].float().softmax(0).cpu().numpy()
 
 
-def require_in_place(spec: ImageSpec) -> None:
+def _key(found: Slice) -> tuple[str, int]:
+    return found.file.name, found.frame
+
+
+def require_in_place(spec: DataSpec) -> None:
     """Refuse steps that move pixels.
 
     Raises:
@@ -158,6 +174,12 @@ def whole(spec: ImageSpec, slices: list[Slice]) -> ImageSpec:
     if spec.depth is not None:
         changes["depth"] = max(spec.depth, min(_layers(slices, spec), LARGEST))
     return spec.model_copy(update=changes)
+
+
+def is_cut_off(spec: ImageSpec, slices: Sequence[Slice]) -> bool:
+    """Tell whether an image is larger than the samples that should hold the whole of it."""
+    sides = [zip(_extent(found, spec), spec.image_size, strict=True) for found in slices]
+    return spec.centre == "image" and any(own > side for pairs in sides for own, side in pairs)
 
 
 def _extent(found: Slice, spec: ImageSpec) -> tuple[int, int]:

@@ -38,6 +38,7 @@ def read_findings(dataset: DicomDataset, findings: Sequence[str] | None) -> Find
     where, patient = str(dataset.labels), dataset.local("patient_id")
     frame = tabular.read_table(dataset.labels, dataset)
     tabular.require(frame, [patient, *map(dataset.local, findings)], where=where, text=dataset)
+    frame = frame[~tabular.is_missing(frame[patient], dataset)]  # noted where the labels are read
     values = np.stack([_column(frame, name, dataset, where) for name in findings], axis=1)
     found: dict[str, NDArray[np.float32]] = {}
     doubtful = set()

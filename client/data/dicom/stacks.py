@@ -44,6 +44,24 @@ def separate(series: list[Slice], log: QuarantineLog) -> list[list[Slice]]:
     return [_once(stack, log) for stack in stacks]
 
 
+def every_stack(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
+    """Yield the images of one series as stacks that have an order and a volume, each in this order; none is left out.
+
+    A stack has images of one size and one plane, and one image a place: phases and repeated images are stacks of their
+    own.
+    """
+    sizes: dict[tuple[int, int], list[Slice]] = {}
+    for found in slices:
+        sizes.setdefault(found.shape, []).append(found)
+    for same in sizes.values():
+        for left in in_series(same):
+            while left:
+                stacks = separate(left, QuarantineLog())  # what it leaves out comes next
+                yield from stacks
+                done = {(each.file.name, each.frame) for stack in stacks for each in stack}
+                left = [each for each in left if (each.file.name, each.frame) not in done]
+
+
 def _order(found: Slice) -> tuple[float, int, str, int]:
     return round(depth_of(found), 3), found.instance, found.file.name, found.frame
 

@@ -33,6 +33,7 @@ class Outcomes:
         start: [R] minutes at which a record's window starts, on the readings' clock.
         targets: [R] classes, [R, 1] numbers in [-1, 1], or [R, 2] intervals lived through and the event.
         features: [R, F] what is known from the start.
+        clock: on which times of outcomes and readings are read.
         splits: "train" or "test" by patient; none: to be drawn.
         notes: about columns that look wrong.
     """
@@ -42,6 +43,7 @@ class Outcomes:
     start: NDArray[np.float64]
     targets: NDArray[Any]
     features: NDArray[np.float32]
+    clock: Clock
     splits: Mapping[str, str] | None = field(repr=False)
     notes: tuple[str, ...] = ()
 
@@ -56,8 +58,9 @@ def read_outcomes(
     """
     where = str(dataset.outcomes)
     frame = _rows(dataset, spec)
-    start = _start(frame, dataset, spec)
-    known = _known(frame, dataset, spec)
+    clock = clock_of(dataset, frame)
+    start = _start(frame, dataset, spec, clock)
+    known = _known(frame, dataset, spec, clock)
     target = TargetColumn.read(frame, spec, dataset, where=where)
     usable = _usable(frame, start, known, dataset, spec, target, log)
     frame, start = frame[usable].reset_index(drop=True), start[usable]
@@ -71,6 +74,7 @@ def read_outcomes(
         start=start,
         targets=with_time(targets, _in_unit(after, spec), spec),
         features=features,
+        clock=clock,
         splits=_splits(frame, dataset, where),
         notes=(*notes, *doubts),
     )
@@ -98,19 +102,26 @@ def _rows(dataset: RecordDataset, spec: RecordSpec) -> pd.DataFrame:
     return frame
 
 
-def _start(frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec) -> NDArray[np.float64]:
+def _start(
+    frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec, clock: Clock
+) -> NDArray[np.float64]:
     """Return when each record's window starts, NaN where its time zero cannot be read."""
     if dataset.anchor is None:
         return np.full(len(frame), spec.start_minutes)
-    return _clock(dataset).minutes(frame[dataset.anchor], dataset.anchor) + spec.start_minutes
+    return clock.minutes(frame[dataset.anchor], dataset.anchor) + spec.start_minutes
 
 
-def _clock(dataset: RecordDataset) -> Clock:
-    return Clock(dataset.time_unit, dataset.time_format, dataset, str(dataset.outcomes))
+def clock_of(dataset: RecordDataset, frame: pd.DataFrame) -> Clock:
+    """Return the clock of a data set, after a look at all dates of its table of records."""
+    clock = Clock(dataset.time_unit, dataset.time_format, dataset, str(dataset.outcomes))
+    for name in (dataset.anchor, dataset.outcome_time):
+        if name is not None and name in frame.columns:
+            clock.look(frame[name])
+    return clock
 
 
 def _known(
-    frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec
+    frame: pd.DataFrame, dataset: RecordDataset, spec: RecordSpec, clock: Clock
 ) -> NDArray[np.float64] | None:
     """Return when each outcome was known, on the readings' clock; none where the site does not say.
 
@@ -118,7 +129,7 @@ def _known(
         DataError: the study follows patients up, and the site does not say for how long.
     """
     if dataset.outcome_time is not None:
-        return _clock(dataset).minutes(frame[dataset.outcome_time], dataset.outcome_time)
+        return clock.minutes(frame[dataset.outcome_time], dataset.outcome_time)
     if spec.follow_up is None:
         return None
     raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ from client.data.records.grid import Floats, Steps
 from client.data.records.outcomes import Outcomes, read_outcomes
 from client.data.records.visits import last_visits
 from client.data.samples import RawSamples
-from client.data.times import Clock
 from client.data.units import conversion
 from common.data_spec import RecordSpec, Variable
 from common.errors import DataError
@@ -65,7 +65,7 @@ class _Readings:
     def __init__(self, dataset: RecordDataset, spec: RecordSpec, outcomes: Outcomes) -> None:
         self._dataset, self._spec = dataset, spec
         self._where = str(dataset.path)
-        self._clock = Clock(dataset.time_unit, dataset.time_format, dataset, self._where)
+        self._clock = replace(outcomes.clock, where=self._where)
         self._number = pd.Series(np.arange(len(outcomes.keys)), index=list(outcomes.keys))
         self._start = outcomes.start
         self._steps = {v.name: Steps(v, len(outcomes.keys), spec) for v in spec.variables}

@@ -130,9 +130,22 @@ def _parts(
 def _seconds(
     frame: pd.DataFrame, column: str, dataset: SignalDataset, default: float
 ) -> NDArray[np.float64]:
+    """Return a column of seconds; an empty field is the default.
+
+    Raises:
+        DataError: a field is no number: the label would hold for the whole recording.
+    """
     if column not in frame.columns:
         return np.full(len(frame), default)
-    return np.nan_to_num(tabular.numbers(frame[column], dataset), nan=default, posinf=np.inf)
+    seconds = tabular.numbers(frame[column], dataset)
+    unread = int((np.isnan(seconds) & ~tabular.is_missing(frame[column], dataset)).sum())
+    if unread:
+        raise DataError(
+            f"{unread} values of '{column}' are no numbers.",
+            where=str(dataset.labels),
+            fix="Write seconds since the start of the recording, or leave the field empty.",
+        )
+    return np.nan_to_num(seconds, nan=default)
 
 
 def _patients(frame: pd.DataFrame, dataset: SignalDataset) -> dict[str, str]:

@@ -20,7 +20,7 @@ def after_steps(inputs: NDArray[np.float32], spec: DataSpec) -> NDArray[np.float
         inputs: as they were read; left as they are.
         spec: the study's `[data]`.
     """
-    return targets_after_steps(inputs, np.empty(len(inputs)), spec)[0]
+    return _made(inputs, None, spec)[0]
 
 
 def targets_after_steps(
@@ -33,17 +33,25 @@ def targets_after_steps(
         targets: [N, ...]; left as they are.
         spec: the study's `[data]`.
     """
+    made, moved = _made(inputs, targets if spec.target_kind == "mask" else None, spec)
+    return made, targets if moved is None else moved
+
+
+def _made(
+    inputs: NDArray[np.float32], masks: NDArray[Any] | None, spec: DataSpec
+) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+    """Return samples and masks after the steps; of new cases there are no masks."""
     if not spec.steps:
-        return inputs, targets
+        return inputs, masks
     made = np.empty((len(inputs), *spec.model_shape), dtype=np.float32)
-    masks = spec.target_kind == "mask"
-    moved = np.empty(_mask_shape(targets, spec), targets.dtype) if masks else targets
+    moved = None if masks is None else np.empty(_mask_shape(masks, spec), masks.dtype)
     largest = max(1, inputs[:1].nbytes, made[:1].nbytes)
     rows = max(1, CHUNK_BYTES // largest)
     for start in range(0, len(inputs), rows):
         part = slice(start, start + rows)
-        made[part], found = _through(np.array(inputs[part]), targets[part], spec)
-        if masks:
+        own = None if masks is None else masks[part]
+        made[part], found = _through(np.array(inputs[part]), own, spec)
+        if moved is not None:
             moved[part] = found
     return made, moved
 
@@ -53,10 +61,10 @@ def _mask_shape(masks: NDArray[Any], spec: DataSpec) -> tuple[int, ...]:
 
 
 def _through(
-    samples: NDArray[np.float32], targets: NDArray[Any], spec: DataSpec
-) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    samples: NDArray[np.float32], masks: NDArray[Any] | None, spec: DataSpec
+) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
     for kind, options in (step.kind() for step in spec.steps):
-        if spec.target_kind == "mask" and hasattr(kind, "masks"):
-            targets = kind.masks(options, samples, targets)
+        if masks is not None and hasattr(kind, "masks"):
+            masks = kind.masks(options, samples, masks)
         samples = kind.apply(options, samples)
-    return samples, targets
+    return samples, masks

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.doctor.data.patients import is_one_table
+from client.doctor.data.unasked import unasked
 from client.doctor.findings import Finding, Patient, green, red
 from client.doctor.site_file import section
 from common import plugins
@@ -36,6 +37,8 @@ def check(patient: Patient) -> Iterator[Finding]:
 
 def _compared(patient: Patient, look: StudyLook) -> Iterator[Finding]:
     name, config = look.dataset(patient.site)
+    subgroups = look.study.evaluation.subgroups
+    yield from unasked(section(patient.site, name), config, look.spec, subgroups)
     checked = 0
     for heading, table in _headed(section(patient.site, name), config, look.spec):
         known = _header(table.path, table.text)

@@ -14,7 +14,10 @@ PLUG_INS = {
 
 def check(patient: Patient) -> Iterator[Finding]:
     """Look for the decoders where there are images, and for RDKit where there are molecules."""
-    kinds = {config.kind for config in patient.site.datasets.values()}
+    from client.data.config import members
+
+    datasets = patient.site.datasets.items()
+    kinds = {part.kind for name, config in datasets for part in members(name, config).values()}
     if "molecules" in kinds:
         yield _chemistry()
     if "dicom" in kinds:

@@ -7,7 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from client.doctor.findings import Finding, amber, green
 
-_ABOUT = (re.compile(r"'(?P<name>.+?)':? (?P<rest>.+)\."), re.compile(r"\d+ × (?P<name>.+): .+\."))
+_PART = r"(?P<part>Part '[^']+': )?"
+_ABOUT = (
+    re.compile(_PART + r"'(?P<name>.+?)':? (?P<rest>.+)\."),
+    re.compile(_PART + r"\d+ × (?P<name>.+): .+\."),
+)
 """How a note starts that is about one column, or one variable."""
 _OF_UNITS = ("impossible", "check the unit", "missing in every row")
 """What follows from a wrong unit."""
@@ -33,7 +37,7 @@ def findings(notes: Sequence[str], doubted: Collection[str], heading: str) -> It
 
 def _column(note: str) -> str:
     found = next((match for shape in _ABOUT if (match := shape.fullmatch(note))), None)
-    return found["name"] if found else ""
+    return (found["part"] or "") + found["name"] if found else ""
 
 
 def _rest(note: str) -> str:
@@ -49,12 +53,14 @@ def _fix(text: str, heading: str) -> str:
         "image out, or have the text painted over: a model may learn it.",
         "no usable images": "Compare the identifiers of labels and images: leading zeros are lost in spreadsheets.",
         "declared_patients": f"Correct {heading} declared_patients; noise and weight follow from it.",
-        "no number": f"State the words that mean missing in {heading} missing, or the decimal mark.",
+        "no number": f"State the words that mean missing in {heading} missing, or the marks of numbers: decimal, "
+        "thousands.",
         "in no category": f"Map the words with {heading} replace.",
         "check the unit": f"Compare the unit with the study's; state yours in {heading} units or scale. Look for codes "
         "that mean missing (-1, 999), too.",
         "impossible": f"Compare the unit with the study's; state yours in {heading} units or scale. Look for codes "
         "that mean missing (-1, 999), too.",
+        "value_max": "Ask the coordinator for the range that such images have, or scale them to the study's.",
         "missing in every row": f"Map the column, or list it under {heading} absent.",
     }
     return next((fix for words, fix in fixes.items() if words in text), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from client.data import tabular
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from client.data.config import DatasetConfig, SeriesDataset
+    from client.data.config import DatasetConfig, OrdinaryDataset, SeriesDataset
     from client.data.config_base import TextFormat
     from client.data.records.config import RecordDataset
     from client.data.signals.config import SignalDataset
     from common.data_spec import (
         ClassedSpec,
         DataSpec,
+        EpisodeSpec,
         Feature,
+        FusedSpec,
         RecordSpec,
         SeriesSpec,
         SignalSpec,
@@ -47,6 +49,7 @@ class Looked:
         unit: the study's.
         low, high: the study's range.
         values: [N] in what is taken for that unit; NaN where there is none.
+        part: of fused data, the part that it belongs to; else "".
     """
 
     name: str
@@ -54,6 +57,12 @@ class Looked:
     low: float
     high: float
     values: NDArray[np.float64] = field(repr=False)
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """How the cohort's notes begin that are about it."""
+        return f"Part '{self.part}': {self.name}" if self.part else self.name
 
 
 def looked_at(name: str, config: DatasetConfig, spec: DataSpec) -> Iterator[Looked]:
@@ -81,12 +90,37 @@ def looked_at(name: str, config: DatasetConfig, spec: DataSpec) -> Iterator[Look
         yield from _series(config, spec, where)
     elif config.kind == "signals" and spec.kind == "signals":
         yield from _signals(config, spec, where)
+    elif config.kind == "episodes" and spec.kind == "episodes":
+        yield from _table(config.path, config, _decisions(spec, config.absent), where)
+    elif config.kind == "fused" and spec.kind == "fused":
+        for part, each in config.parts.items():
+            if part in spec.parts:
+                yield from _part(part, each, spec, f"{name}.parts.{part}")
+
+
+def _part(part: str, config: OrdinaryDataset, spec: FusedSpec, name: str) -> Iterator[Looked]:
+    """Yield the numbers of one part; what a part beside the target would be labelled with is not looked for."""
+    wanted = spec.parts[part]
+    if part != spec.target and "value" in type(wanted).model_fields:
+        wanted = wanted.model_copy(update={"value": None})
+    for looked in looked_at(name, config, wanted):
+        yield replace(looked, part=part)
+
+
+def _decisions(spec: EpisodeSpec, absent: Sequence[str]) -> list[Feature | Quantity]:
+    """Return the numbers of a state, and the reward."""
+    low, high = spec.reward_minimum, spec.reward_maximum
+    reward = Quantity(name=spec.reward, minimum=low, maximum=high)
+    return [*_numbers(spec.features, absent), reward]
 
 
 def _wanted(spec: TableSpec | RecordSpec, absent: Sequence[str]) -> list[Feature | Quantity]:
     """Return the features that are numbers, and the target where it is one."""
-    known = [each for each in spec.features if each.type == "number" and each.name not in absent]
-    return [*known, *_target(spec)]
+    return [*_numbers(spec.features, absent), *_target(spec)]
+
+
+def _numbers(features: Sequence[Feature], absent: Sequence[str]) -> list[Feature | Quantity]:
+    return [each for each in features if each.type == "number" and each.name not in absent]
 
 
 def _target(spec: ClassedSpec) -> list[Quantity]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 KINDS = ("dicom", "arrays", "signals", "series")
 """Rows of a table may well be alike."""
 POSITIONS = 5
+TELLING = 5
+"""Different values that a window of readings needs to be anybody's: of a sensor that stands still, many are alike."""
 MOST_PAIRS = 10_000
 
 
@@ -46,7 +48,8 @@ def check(patient: Patient) -> Iterator[Finding]:
     look = patient.look
     if look is None or look.cohort is None or look.spec.kind not in KINDS:
         return
-    found = repeats(look.cohort)
+    readings = look.spec.kind in ("series", "signals")
+    found = repeats(look.cohort, TELLING if readings else 2)
     where = (
         f" (at {', '.join(f'{place} %' for place in found.places)} of the cohort)"
         if found.places
@@ -71,7 +74,9 @@ def check(patient: Patient) -> Iterator[Finding]:
     if found.empty:
         yield amber(
             f"{found.empty} of {look.cohort.samples} samples are one single value.",
-            "Empty slices are normal at the ends of a series; many of them mean a wrong window or damaged files.",
+            "A sensor may stand still, or at an end of the study's range; many of them mean a wrong unit or column."
+            if readings
+            else "Empty slices are normal at the ends of a series; many of them mean a wrong window or damaged files.",
         )
     if not found.pairs:
         yield green("no sample is there twice")
@@ -84,8 +89,13 @@ def check(patient: Patient) -> Iterator[Finding]:
     yield green(f"patients and files of what is there twice: .consilium/{path.name}")
 
 
-def repeats(cohort: Cohort) -> Repeats:
-    """Count the samples whose values were there before; the order is the cohort's, so it names nobody."""
+def repeats(cohort: Cohort, telling: int = 2) -> Repeats:
+    """Count the samples whose values were there before; the order is the cohort's, so it names nobody.
+
+    Args:
+        cohort: the samples.
+        telling: samples of fewer different values are not compared.
+    """
     import numpy as np
 
     found, seen, places = Repeats(), dict[bytes, int](), []
@@ -93,6 +103,8 @@ def repeats(cohort: Cohort) -> Repeats:
         sample = np.ascontiguousarray(cohort.inputs[index])
         if sample.size > 1 and sample.min() == sample.max():
             found.empty += 1
+            continue
+        if telling > 2 and len(np.unique(sample)) < telling:
             continue
         digest = hashlib.blake2b(sample.tobytes(), digest_size=16).digest()
         first = seen.setdefault(digest, index)

@@ -56,9 +56,11 @@ def check(patient: Patient) -> Iterator[Finding]:
         raise
     for each in every:
         what = f"'{each.name}'" if each.name else "the readings"
-        key = f"{heading} scale.{each.name}" if each.name else f"{heading} scale"
+        what += f" of part '{each.part}'" if each.part else ""
+        own = f"{heading[:-1]}.parts.{each.part}]" if each.part else heading
+        key = f"{own} scale.{each.name}" if each.name else f"{own} scale"
         for finding in judged(each.values, each.low, each.high, what, key, unit=each.unit):
-            look.doubted.add(each.name)
+            look.doubted.add(each.key)
             yield finding
     if any(len(each.values) for each in every) and not look.doubted:
         yield green("the numbers lie in the study's ranges")

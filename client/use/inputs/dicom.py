@@ -57,8 +57,14 @@ def points_of(dataset: DicomDataset, spec: ImageSpec, log: QuarantineLog) -> Poi
     """Read the points of interest, where the study crops round them.
 
     Raises:
-        StudyError: it does, and there is no table.
+        StudyError: it does, and there is no table; or it crops round a structure, and there are no segmentations.
     """
+    if spec.centre == "mask" and dataset.masks is None:
+        raise StudyError(
+            "The study cuts images round a structure of every patient.",
+            where="[data] centre",
+            fix="Give the segmentations of these images: --masks FOLDER, of a part --part NAME.masks=FOLDER.",
+        )
     if spec.centre != "point":
         return {}
     if dataset.labels == dataset.path:

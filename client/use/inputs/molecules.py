@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from client.data.molecules.config import MoleculeDataset
-from client.data.molecules.source import read_rows, usable_molecules
-from client.data.quarantine import QuarantineLog
+from client.data.molecules.source import unlabelled
 from client.use.cases import Cases
 from common.data_spec import MoleculeSpec
 
@@ -18,15 +17,12 @@ def read(dataset: MoleculeDataset, spec: MoleculeSpec) -> Cases:
         DataError: the table cannot be read or lacks a column.
         MachineError: the package that reads molecules is not installed.
     """
-    log = QuarantineLog()
-    frame = read_rows(dataset, [spec.smiles], [dataset.patient])
-    rows, inputs, _ = usable_molecules(frame, dataset, spec, (), log)
-    numbers = (rows + 1).tolist()
-    named = frame[dataset.patient].iloc[rows].tolist() if dataset.patient else map(str, numbers)
+    found = unlabelled(dataset, spec)
     return Cases(
-        inputs=inputs,
-        case=np.arange(len(rows)),
-        names=list(named),
-        about={"row": numbers},
-        quarantine=log.result(),
+        inputs=found.raw.inputs,
+        case=np.arange(len(found.rows)),
+        names=found.raw.patients,
+        about={"row": found.rows.tolist()},
+        smiles={"": found.smiles},
+        quarantine=found.raw.quarantine,
     )

@@ -48,7 +48,7 @@ def read(dataset: SeriesDataset, spec: SeriesSpec) -> Cases:
 def _told(minutes: NDArray[np.float64], unit: str | None) -> list[str]:
     """Return times on the site's own clock: in its unit, or as dates."""
     if unit is not None:
-        return [f"{value / MINUTES[unit]:g}" for value in minutes]
+        return [f"{round(value / MINUTES[unit], 6):.15g}" for value in minutes]
     return [
         datetime.fromtimestamp(value * 60, UTC).strftime("%Y-%m-%dT%H:%M:%S") for value in minutes
     ]

@@ -77,6 +77,59 @@ def test_messages(build: Build, tmp_path: Path, arrays: dict[str, Any], said: st
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([0.0, np.nan, 1.0, 0.0, np.nan, 1.0, 0.0, 1.0, 0.0, 1.0]),
+        np.array(["no", "", " yes", "no", "NaN", "Yes", "no", "yes", "no", "yes "]),
+        np.array([b"no", b"", b"yes", b"no", b"na", b"yes", b"no", b"yes", b"no", b"yes"]),
+        np.array(["0.0", "", "1.0", "0.0", "nan", "1.0", "0.0", "1.0", "0.0", "1.0"]),
+    ],
+    ids=["numbers", "words", "bytes", "numbers as words"],
+)
+def test_an_image_without_a_label_stops_nobody_else(
+    build: Build, tmp_path: Path, labels: np.ndarray
+) -> None:
+    np.savez(tmp_path / "a.npz", images=TEN, labels=labels, patients=np.arange(10) // 2)
+    cohort = build(SITE, SPEC, ["no", "yes"])
+    assert dict(cohort.quarantine.counts) == {"image without a label": 2}
+    assert cohort.quarantine.details[0][0] == "image 2"
+    assert (cohort.patients, sorted(cohort.targets.tolist())) == (5, [0] * 4 + [1] * 4)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (TEN.astype(np.uint16) * 300 + 256, "Most values of the images are outside value_min 0 to"),
+        (TEN / np.float32(255), "The images fill less than 2% of value_min 0 to value_max 255"),
+        (TEN, ""),
+    ],
+    ids=["16 bits", "shares", "as the study says"],
+)
+def test_a_range_that_is_not_the_study_s_is_said(
+    build: Build, tmp_path: Path, images: np.ndarray, said: str
+) -> None:
+    """Sixteen bits clipped at 255, or shares of one taken for 255 parts, leave nothing to learn from."""
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(10) % 2)
+    notes = " ".join(build(SITE, SPEC, ["no", "yes"]).notes)
+    assert said in notes
+    assert said or "value_m" not in notes
+
+
+def test_a_folder_and_wrong_words_get_advice_that_fits_a_file_of_arrays(
+    build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "a.npz").mkdir()
+    with pytest.raises(DataError, match=r"a folder, not an \.npz file"):
+        build(SITE, SPEC)
+    (tmp_path / "a.npz").rmdir()
+    np.savez(tmp_path / "a.npz", images=TEN, labels=np.array(["maybe"] * 10))
+    with pytest.raises(DataError) as caught:
+        build(SITE, SPEC, ["no", "yes"])
+    assert "Write these into the file" in caught.value.fix
+    assert "replace" not in caught.value.fix
+
+
 def test_not_an_archive(build: Build, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"PK\3\4 nothing")
     with pytest.raises(DataError, match=r"not an \.npz"):

@@ -249,6 +249,20 @@ def test_labels_may_be_class_numbers(build: Build, write_ct: Write, tmp_path: Pa
     assert build(SITE, SPEC, ["3", "2"]).targets.tolist() == [1]
 
 
+@pytest.mark.parametrize("written", ["1.0", "01", "1.00", "1"])
+def test_class_numbers_may_be_written_as_programs_write_columns_with_gaps(
+    build: Build, write_ct: Write, tmp_path: Path, written: str
+) -> None:
+    write_ct(tmp_path / "d/a", RAMP, "a")
+    labels(tmp_path, f"a,{written}", "b,0.0", "c,")
+    assert build(SITE, SPEC, CLASSES).targets.tolist() == [1]
+    labels(tmp_path, f"a,{written}")
+    assert build(SITE, SPEC, ["0", "1"]).targets.tolist() == [1]
+    labels(tmp_path, "a,1.5")
+    with pytest.raises(DataError, match=r"'1\.5'"):
+        build(SITE, SPEC, CLASSES)
+
+
 def test_nobody_usable_says_why(build: Build, write_ct: Write, tmp_path: Path) -> None:
     write_ct(tmp_path / "d/a", RAMP, "a", Modality="MR")
     labels(tmp_path, "a,benign")

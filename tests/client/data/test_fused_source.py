@@ -229,3 +229,41 @@ def test_every_part_is_claimed_and_searched_for_identifiers(build: Build, house:
         use_data(site, spec, another, simulated=False)
     found = {each.value for each in Collector().of(dataset)}
     assert {"anna", "bert", "carl", "dora"} <= found
+
+
+DRUGS = """
+[data.parts.drug]
+kind = "molecules"
+path = "drugs.csv"
+patient = "id"
+"""
+
+
+def test_molecules_beside_the_target(build: Build, house: Path) -> None:
+    pytest.importorskip("rdkit", reason="needs RDKit (pip install consilium[molecules])")
+    (house / "drugs.csv").write_text("id,smiles\nanna,CO\nanna,OC\ncarl,CC.Cl\nbert,C\ndora,C\n")
+    drug = {"kind": "molecules", "bits": 16, "radius": 0, "target": "none", "positive": [1]}
+    spec = {**SPEC, "parts": {"record": SPEC["parts"]["record"], "drug": drug}}
+    text = SITE.partition("[data.parts.film]")[0] + DRUGS
+    cohort = build(text, spec, ["well", "ill"])
+    anna, bert, carl = (by_age(cohort)[age] for age in (0.0, 0.5, 1.0))
+    assert anna[:, 0].tolist() == [1, 1]
+    assert anna[0].tolist() == anna[1].tolist(), "one compound in two spellings"
+    assert anna[0, 2:18].sum() == 2, "an atom of carbon and one of oxygen"
+    assert bert[0, 2:18].sum() == 1
+    assert carl.tolist() == [[0, 1, *[0] * 16, 1]], "a salt is no molecule"
+    assert cohort.quarantine.counts == {"salt or mixture: several molecules in one SMILES": 1}
+    assert {"dora"} <= {e.value for e in Collector().of(load_site(house).datasets["default"])}
+
+
+@pytest.mark.parametrize("target", ["record", "drug"])
+def test_compounds_of_nobody_are_put_to_nobody(build: Build, house: Path, target: str) -> None:
+    pytest.importorskip("rdkit", reason="needs RDKit (pip install consilium[molecules])")
+    (house / "drugs.csv").write_text("id,smiles,ill\nanna,CO,1\nbert,C,0\n")
+    drug = {"kind": "molecules", "bits": 16, "target": "ill", "positive": [1]}
+    spec = {**SPEC, "parts": {"record": SPEC["parts"]["record"], "drug": drug}, "target": target}
+    text = SITE.partition("[data.parts.film]")[0] + DRUGS
+    with pytest.raises(DataError, match=r"(?s)part 'drug'.*Name the patients"):
+        build(text.replace('"drugs.csv"\npatient = "id"', '"drugs.csv"'), spec, ["well", "ill"])
+    cohort = build(text, {**spec, "target": "drug"}, ["well", "ill"])
+    assert sorted(cohort.targets.tolist()) == [0, 1], "the part with the target may be molecules"

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.data.cohort import Cohort
+from client.data.config import SeriesDataset
 from client.data.readings import Recording
-from client.data.series import windows
+from client.data.series import unfollowed, windows
 from common.data_spec import SeriesSpec
 from common.errors import DataError
 
@@ -178,3 +179,19 @@ def test_glucose_studies_load(build: Build, shared: Path, tmp_path: Path, study:
     assert cohort.samples == 50 * cohort.patients
     persistence = (cohort.inputs[:, -1, 0] - cohort.targets[:, 0]) * 180
     assert 10 < float(np.sqrt((persistence**2).mean())) < 40  # mg/dL, 30 minutes ahead
+
+
+def test_windows_that_nothing_follows_are_read_at_the_stride(tmp_path: Path) -> None:
+    rows = [f"a,{5 * step},{100 + step}" for step in range(8)] + ["b,0,99"]
+    (tmp_path / "g.csv").write_text("\n".join(["id,time,value", *rows]))
+    dataset = SeriesDataset(
+        kind="series",
+        path=tmp_path / "g.csv",
+        patient="id",
+        time_unit="minutes",
+        declared_patients=1,
+    )
+    found = unfollowed(dataset, SeriesSpec.model_validate({**SPEC, "stride_minutes": 10}))
+    assert found.patients == ["a", "a", "a"]
+    np.testing.assert_allclose(found.inputs[:, -1, 0] * 100 + 100, [103, 105, 107], atol=1e-4)
+    assert found.quarantine.counts == {"no complete window": 1}

@@ -171,6 +171,16 @@ def test_parts_are_asked_one_by_one(tmp_path: Path) -> None:
     assert "'Record' cannot be the name of a part" in text
 
 
+def test_molecules_as_a_part_say_whose_they_are(tmp_path: Path, flags: list[str]) -> None:
+    data = tmp_path / "patients.csv"
+    parts = ["--part", f"drug=molecules:{data}", "--part", f"record=table:{data}"]
+    run(init, str(tmp_path / "site"), *fused_flags(flags), *parts, "--yes")
+    dataset = load_site(tmp_path / "site").datasets["default"]
+    assert isinstance(dataset, FusedDataset)
+    drug = dataset.parts["drug"]
+    assert (drug.kind, drug.path, drug.patient) == ("molecules", data, "patient_id")
+
+
 def fused_flags(flags: list[str]) -> list[str]:
     place = flags.index("--data-kind")
     return [*flags[:place], "--data-kind", "fused", *flags[place + 4 :]]

@@ -152,6 +152,19 @@ def test_a_site_compares(run: Path, make_site: Callable[..., Site], tmp_path: Pa
     assert "ZQX" not in told
 
 
+def test_what_cannot_be_compared_leaves_the_folder_for_the_next_try(
+    run: Path, make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    from common.errors import DataError
+
+    site, out = make_site(patients=40, declared=40), tmp_path / "few"
+    order = ["sample", str(run), "--count", "2", "--steps", "2", "--out", str(out)]
+    with pytest.raises(DataError, match="few"):
+        CliRunner().invoke(build(), [*order, "--site", str(site.folder)], catch_exceptions=False)
+    assert not list(out.iterdir())
+    sample(*order[1:])
+
+
 def test_what_cannot_be_drawn_is_refused(run: Path, content: Content, tmp_path: Path) -> None:
     from client.synthesis.sample import Order
     from client.synthesis.sample import sample as draw

@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from pydicom.uid import generate_uid
 from trained_runs import trained_with
 
 from client.data.files import Reader, walk
@@ -106,6 +107,51 @@ def test_the_segmentation_is_what_our_reader_and_the_table_say(
         (row,) = csv.DictReader(stream)
     assert float(row["ml_tissue"]) == pytest.approx(truth.sum() * 2 * 2 * 4 / 1000)
     assert "P1" not in row.values()
+
+
+def test_each_phase_and_plane_of_a_series_is_a_stack_of_its_own(
+    tmp_path: Path, scan: Path, truth: np.ndarray
+) -> None:
+    """Two images a place have no distance between them, and two planes no order: neither has one volume."""
+    for number, path in enumerate(sorted(scan.iterdir())):
+        image = pydicom.dcmread(path)
+        for word, change in (("late", {"AcquisitionNumber": 2}), ("again", {})):
+            image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            for keyword, value in change.items():
+                setattr(image, keyword, value)
+            image.save_as(scan / f"{word}-{number}.dcm")
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+        image.ImagePositionPatient = [-40, 4 * number, 40]
+        image.save_as(scan / f"coronal-{number}.dcm")
+    found, done = drawn(tmp_path, scan, image_size=48)
+    assert (done.cases, done.notes, done.left_out.total) == (4, (), 0)
+    assert overlap(found, truth) > 0.999
+    with (tmp_path / "out" / "predictions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    axial = truth.sum() * 2 * 2 * 4 / 1000
+    assert [row["slices"] for row in rows] == ["6"] * 4
+    assert sorted(float(row["ml_tissue"]) == pytest.approx(axial) for row in rows)[1:] == [True] * 3
+    assert len(list((tmp_path / "out").glob("*.seg.dcm"))) == 4
+
+
+@pytest.mark.parametrize(("largest", "notes"), [(1024, 0), (39, 1)])
+def test_what_is_too_large_to_be_drawn_whole_is_said(
+    tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch, largest: int, notes: int
+) -> None:
+    monkeypatch.setattr("client.use.segment.LARGEST", largest)
+    _, done = drawn(tmp_path, scan, image_size=16)
+    assert len(done.notes) == notes
+    assert not notes or "1 patients have images of more than 39 pixels" in done.notes[0]
+
+
+def test_a_study_that_crops_round_a_structure_says_which_option_names_the_segmentations(
+    tmp_path: Path, scan: Path
+) -> None:
+    data = {"kind": "dicom", "image_size": 8, "centre": "mask", "structure": "tissue"}
+    with pytest.raises(StudyError) as caught:
+        predict(Order(trained_with(data=data), tmp_path / "out", CPU), scan)
+    assert "--masks" in caught.value.fix
 
 
 def test_headers_that_lack_what_may_be_empty_will_do(

@@ -84,6 +84,18 @@ def test_series_get_a_window_at_every_reading_also_at_the_last(tmp_path: Path) -
     np.testing.assert_allclose(cases.inputs[-1, :, 0], last, atol=1e-6)
 
 
+def test_forecasts_are_told_apart_by_times_since_1970(tmp_path: Path) -> None:
+    spec = SPECS.validate_python(
+        {"kind": "series", "minimum": 0, "maximum": 400, "history_minutes": 10}
+    )
+    seconds = [1_679_705_102 + 300 * step for step in range(4)]
+    rows = "\n".join(f"a,{second},100" for second in seconds)
+    (tmp_path / "r.csv").write_text(f"patient,time,value\n{rows}")
+    site = {"kind": "series", "declared_patients": 1, "path": tmp_path / "r.csv"}
+    cases = reader_of("series")(SITES.validate_python({**site, "time_unit": "seconds"}), spec)
+    assert cases.about["time"] == [str(second) for second in seconds[1:]]
+
+
 def test_recordings_of_signals(tmp_path: Path) -> None:
     spec = SPECS.validate_python(
         {

@@ -45,6 +45,11 @@ def test_every_molecule_has_a_row(tmp_path: Path) -> None:
     assert abs(first - third) > 1e-4
     assert all(-10 <= value <= 10 for value in (first, third))
     assert told.left_out.counts == {"salt or mixture: several molecules in one SMILES": 1}
+    left_out = (tmp_path / "out" / "left-out.csv").read_text().splitlines()
+    assert left_out == [
+        "name,reason",
+        "new.csv row 3,salt or mixture: several molecules in one SMILES",
+    ]
     named = Order(
         trained, tmp_path / "named", torch.device("cpu"), own_names=True, beside=Beside(case="who")
     )

@@ -6,6 +6,7 @@ import csv
 import math
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ from client.use.answers import answers
 from client.use.datasets import Beside
 from client.use.predict import Order, predict
 from common.cli import build
-from common.errors import DataError, RunError
+from common.errors import DataError, RunError, StudyError
 from common.trained import Trained, load_trained
+from simulations.hospitals.ct_file import Series, write_series
+from simulations.hospitals.scanner import SCANNERS
 
 CPU = torch.device("cpu")
 
@@ -86,6 +89,51 @@ class Bright(torch.nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return torch.cat([torch.zeros_like(inputs), inputs], dim=1)
+
+
+def test_masks_are_not_put_on_images_whose_pixels_moved(tmp_path: Path) -> None:
+    np.savez(tmp_path / "i.npz", images=np.zeros((2, 16, 16), np.uint8))
+    data = {"kind": "arrays", "image_size": 16, "labels": "mask", "structures": ["bright"]}
+    data |= {"steps": [{"name": "crop", "size_px": 8}]}
+    trained = trained_with(
+        Bright(), task={"name": "segmentation"}, model={"name": "unet"}, data=data
+    )
+    with pytest.raises(StudyError, match="'crop' moves pixels"):
+        predict(Order(trained, tmp_path / "out", CPU), tmp_path / "i.npz")
+
+
+class BrightPlaces(torch.nn.Module):
+    """Answers with the image itself as its map."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return 9 * inputs
+
+
+@pytest.mark.parametrize(
+    ("steps", "columns"),
+    [
+        ([], {"x_mm_1": -4.0, "y_mm_1": 3.0, "z_mm_1": -100.0}),
+        ([{"name": "crop", "size_px": 6}], {"row_1": 1.0, "column_1": 2.0}),
+    ],
+)
+def test_who_learned_from_masks_to_point_points(
+    tmp_path: Path, steps: list[dict[str, Any]], columns: dict[str, float]
+) -> None:
+    """A localisation draws no masks; where a step moved pixels, they are those of the sample."""
+    (tmp_path / "ct").mkdir()
+    volume = np.full((1, 8, 8), -900.0, np.float32)
+    volume[0, 2, 3] = 100.0
+    series = Series("x", "P1", "F", 60, (-7.0, 1.0, -100.0), 1.0, 2.5)
+    write_series(series, volume, SCANNERS[0], [tmp_path / "ct" / "0.dcm"])
+    data = {"kind": "dicom", "image_size": 8, "spacing_mm": 1.0, "labels": "mask"}
+    data |= {"structures": ["mass"], "steps": steps}
+    trained = trained_with(
+        BrightPlaces(), task={"name": "localisation"}, model={"name": "bag-net"}, data=data
+    )
+    predict(Order(trained, tmp_path / "out", CPU), tmp_path / "ct")
+    (row,) = table(tmp_path / "out")
+    assert float(row["score_1"]) > 0.5
+    assert {name: float(row[name]) for name in columns} == pytest.approx(columns, abs=0.01)
 
 
 def test_answers_of_every_kind_of_target() -> None:

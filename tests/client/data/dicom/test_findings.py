@@ -75,3 +75,10 @@ def test_a_task_without_findings_is_refused(build: Build, archive: Callable[...,
     archive("p0,1,0")
     with pytest.raises(StudyError, match="a task with findings"):
         build(SITE, SPEC)
+
+
+def test_rows_of_nobody_contradict_nobody(build: Build, archive: Callable[..., None]) -> None:
+    archive(",1,0", ",0,1", "p0,1,0", "p1,0,0", "p2,0,0")
+    cohort = build(SITE, SPEC, NAMES)
+    assert by_brightness(cohort)[0] == [1.0, 0.0]
+    assert cohort.quarantine.counts == {"label row without patient": 2}

@@ -131,6 +131,10 @@ def test_all_windows_of_a_patient_stay_together(build: Build, tmp_path: Path) ->
             "overlap in time",
         ),
         (
+            "record,patient_id,label,start_seconds,end_seconds\none,zz,normal,0,00:03\n",
+            "1 values of 'end_seconds' are no numbers",
+        ),
+        (
             "record,patient_id,label,split\none,zz,normal,train\ntwo,zz,normal,test\n",
             "in two splits",
         ),

@@ -56,7 +56,11 @@ def test_a_table_gives_times_in_the_studys_unit(build: Build, tmp_path: Path) ->
     site = SITE + 'columns = { days = "t" }\nunits = { days = "mo" }\n'
     cohort = build(site, SPEC)
     assert sorted(cohort.targets.tolist()) == [[1, 1], [3, 0]]
-    assert cohort.quarantine.counts == {"no follow-up time": 2, "no target value": 1}
+    assert cohort.quarantine.counts == {
+        "no follow-up time": 1,
+        "follow-up time before 0": 1,
+        "no target value": 1,
+    }
 
 
 def test_the_column_of_times_must_be_there(build: Build, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from client.data import tabular
 from client.data.cohort import Cohort
 from client.data.config_base import TextFormat
 from client.data.times import Clock
@@ -145,3 +146,56 @@ def test_a_series_in_another_unit(build: Build, tmp_path: Path) -> None:
         build(site, SERIES)
     cohort = build(site + "scale = 18.0\n", SERIES)
     np.testing.assert_allclose(cohort.inputs[0, 0, 0] * 200 + 200, 90, atol=1e-3)
+
+
+def test_iso_dates_beside_day_first_ones_stay_as_they_are() -> None:
+    day = 1440.0
+    mixed = minutes("13/02/2024 00:00", "2024-02-14 00:00", "2024-03-02 00:00", "15/02/2024 00:00")
+    assert mixed == [0, day, 18 * day, 2 * day]
+
+
+def test_a_date_that_can_only_be_month_first_is_not_read_among_day_first_ones() -> None:
+    found = minutes("13/02/2024 00:00", "02/14/2024 00:00", "14/02/2024 00:00")
+    assert np.isnan(found[1])
+    assert found[2] == 1440.0
+
+
+def test_what_was_taken_for_month_first_is_not_read_the_other_way_later() -> None:
+    clock = Clock(None, None, TextFormat(), "t.csv")
+    clock.minutes(pd.Series(["01/02/2024 00:00"]), "time")
+    with pytest.raises(DataError, match="day first") as caught:
+        clock.minutes(pd.Series(["13/02/2024 00:00"]), "time")
+    assert "time_format" in caught.value.fix
+    clock = Clock(None, None, TextFormat(), "t.csv")
+    first = clock.minutes(pd.Series(["13/02/2024 00:00"]), "time")
+    assert clock.minutes(pd.Series(["01/02/2024 00:00"]), "time") == first - 12 * 1440
+
+
+@pytest.mark.parametrize("number", ["1610111213", "1610111213.5", "1610111213000", "44927.5"])
+def test_plain_numbers_are_never_dates(number: str) -> None:
+    with pytest.raises(DataError, match="plain numbers"):
+        minutes(number)
+
+
+MARKS = [
+    (",", ".", ["1.234", "1.234.567,8", "12,5", "12.5", "-3"], [1234, 1234567.8, 12.5, None, -3]),
+    (",", None, ["1.234", "1,234", "12.5", "1.234,5"], [None, 1.234, 12.5, None]),
+    (".", ",", ["1,234", "1,234.5", "12,5", "1.234"], [1234, 1234.5, None, 1.234]),
+    (".", None, ["1,234", "1.234"], [None, 1.234]),
+    (".", "'", ["1'234.5", "-12'345"], [1234.5, -12345]),
+]
+
+
+@pytest.mark.parametrize(("decimal", "thousands", "written", "meant"), MARKS)
+def test_marks_of_numbers(
+    decimal: str, thousands: str | None, written: list[str], meant: list[float | None]
+) -> None:
+    text = TextFormat(decimal=decimal, thousands=thousands)
+    found = tabular.numbers(pd.Series(written, dtype=str), text)
+    np.testing.assert_allclose(found, np.array(meant, float))
+
+
+def test_a_missing_number_is_known_with_a_decimal_comma() -> None:
+    text = TextFormat(decimal=",", missing=(-9, "-99.5"))
+    found = tabular.is_missing(pd.Series(["-9,0", "-9", "-99,5", "9,0", "0,9"]), text)
+    assert found.tolist() == [True, True, True, False, False]

@@ -22,7 +22,7 @@ from client.doctor.cli import doctor
 from client.doctor.data import decoders, memory
 from client.doctor.data.look import StudyLook
 from client.doctor.data.png import encoded, thumbnail
-from client.doctor.data.repeats import repeats
+from client.doctor.data.repeats import TELLING, repeats
 from client.doctor.examine import LEFT_OUT
 from client.service.start import Half
 
@@ -313,3 +313,17 @@ def test_a_study_without_its_data_set_is_one_red_line(house: House) -> None:
 
 def test_the_half_that_has_no_data_does_not_look_at_them() -> None:
     assert {"cohort", "images", "patients"} <= LEFT_OUT[Half.SUPERNODE]
+
+
+def test_windows_of_a_sensor_that_stands_still_are_nobodys() -> None:
+    inputs = np.tile(np.float32([1, 1, 1, 1, 0.5]), (4, 1))
+    inputs[2:] = [0.1, 0.2, 0.3, 0.4, 0.5]
+    cohort = Cohort(
+        inputs=inputs,
+        targets=np.zeros(4, np.int64),
+        patient=np.arange(4),
+        is_test=np.array([False, True, False, True]),
+        split_id="declared",
+    )
+    assert repeats(cohort).across == 2
+    assert repeats(cohort, TELLING).across == 1

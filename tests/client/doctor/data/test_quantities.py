@@ -101,6 +101,82 @@ def test_where_nothing_could_be_looked_at_nothing_is_green(house: House) -> None
     assert house.findings("units", look=house.look("series")) == []
 
 
+FUSED = """
+kind = "fused"
+[data.main.parts.record]
+kind = "table"
+path = "t.csv"
+patient = "pid"
+[data.main.parts.sugar]
+kind = "series"
+path = "g.csv"
+patient = "pid"
+time_unit = "minutes"
+"""
+PARTS = {
+    "record": {
+        "kind": "table",
+        "target": "ill",
+        "positive": [1],
+        "features": [{"name": "age", "minimum": 20, "maximum": 90, "valid_maximum": 130}],
+    },
+    "sugar": {
+        "kind": "series",
+        "unit": "mg/dL",
+        "minimum": 40,
+        "maximum": 400,
+        "history_minutes": 20,
+        "horizons_minutes": [5],
+    },
+}
+
+
+def test_parts_of_fused_data_are_looked_at(house: House) -> None:
+    rows = [f"P{n},{600 + n},{n % 2}" for n in range(40)]
+    (house.folder / "t.csv").write_text("\n".join(["pid,age,ill", *rows]))
+    readings = [f"P{n % 40},{5 * (n // 40)},{5 + n % 7}" for n in range(400)]
+    (house.folder / "g.csv").write_text("\n".join(["pid,time,value", *readings]))
+    house.write(FUSED, patients=40)
+    look = house.look("fused", target="record", parts=PARTS)
+    found = by_level(house.findings("units", "cohort", look=look))
+    age, sugar = (text for text in found["amber"] if "outside the study's" in text)
+    assert age.startswith("'age' of part 'record': 100%")
+    assert "[data.main.parts.record] scale.age = 0.1" in age
+    assert sugar.startswith("the readings of part 'sugar': 100%")
+    assert "glucose in mmol/L" in sugar
+    assert "[data.main.parts.sugar] scale = 18.0182" in sugar
+    assert not [text for text in found["amber"] if "impossible" in text], "said already"
+    house.write(FUSED.replace('"t.csv"', '"t.csv"\nscale = { age = 0.1 }') + "scale = 18", 40)
+    found = by_level(
+        house.findings("units", look=house.look("fused", target="record", parts=PARTS))
+    )
+    assert found == {"green": ["the numbers lie in the study's ranges | "], "amber": [], "red": []}
+
+
+def test_what_labels_a_part_beside_the_target_is_not_judged(house: House) -> None:
+    rows = [f"P{n},{50 + n % 9},{n % 2},{1000 + n}" for n in range(40)]
+    (house.folder / "t.csv").write_text("\n".join(["pid,age,ill,days", *rows]))
+    other = PARTS["record"] | {"target": "days", "value": {"minimum": 0, "maximum": 10}}
+    del other["positive"]
+    text = FUSED.replace("sugar", "other").replace('kind = "series"', 'kind = "table"')
+    text = text.replace('"g.csv"', '"t.csv"').replace('time_unit = "minutes"', "")
+    house.write(text, patients=40)
+    look = house.look("fused", target="record", parts={"record": PARTS["record"], "other": other})
+    assert by_level(house.findings("units", look=look))["amber"] == []
+
+
+def test_states_and_rewards_are_looked_at(house: House) -> None:
+    """Pressure in kPa, and a reward of another scale."""
+    rows = [f"P{n},{n},{9 + n % 4},none,{40 + n % 3}" for n in range(60)]
+    (house.folder / "d.csv").write_text("\n".join(["id,hour,mean_pressure,action,reward", *rows]))
+    text = 'kind = "episodes"\npath = "d.csv"\npatient = "id"\norder = "hour"\n'
+    house.write(text, patients=60)
+    pressure, reward = by_level(house.findings("units", look=house.look("episodes")))["amber"]
+    assert pressure.startswith("'mean_pressure': 100%")
+    assert "in kPa" in pressure
+    assert reward.startswith("'reward': 100%")
+
+
 def test_a_column_of_impossible_values_is_one_line(house: House) -> None:
     rows = [f"P{n},{9000 + n},{n % 2},{n // 2 % 2}" for n in range(40)]
     (house.folder / "t.csv").write_text("\n".join(["pid,age,sex,target", *rows]))

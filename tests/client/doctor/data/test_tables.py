@@ -236,3 +236,22 @@ def test_a_recording_that_cannot_be_used_has_its_advice(house: House) -> None:
     (missing,) = (text for text in found["amber"] if "no channel" in text)
     assert "1 × recording" in missing
     assert "columns" in missing.partition("|")[2]
+
+
+def test_a_slip_of_the_pen_in_the_names_of_columns_is_seen(house: House) -> None:
+    text = "pid,age,sex,target\n" + "\n".join(f"P{n},{50 + n % 9},1,{n % 2}" for n in range(40))
+    table(house, text, 'patient = "pid"\nunits = { agge = "a", bmi = "kg" }\nabsent = ["sexx"]\n')
+    said = by_level(house.findings("columns", look=house.look("table")))["amber"]
+    assert len(said) == 2
+    assert "units names 'agge'" in said[0]
+    assert "Did you mean 'age'?" in said[0]
+    assert "Did you mean 'sex'?" in said[1]
+
+
+def test_the_readings_of_a_series_have_one_name(house: House) -> None:
+    (house.folder / "g.csv").write_text("patient,time,sgv\nP,0,5\n")
+    house.write('kind = "series"\npath = "g.csv"\nvalue = "sgv"\nscale = { sgv = 18.0182 }\n')
+    said = by_level(house.findings("columns", look=house.look("series")))["amber"]
+    assert "scale = { value = … }" in said[0]
+    house.write('kind = "series"\npath = "g.csv"\nvalue = "sgv"\nscale = { value = 18.0182 }\n')
+    assert by_level(house.findings("columns", look=house.look("series")))["amber"] == []
