@@ -20,21 +20,45 @@ from common.weights import Vector
 FOLDS = 5
 
 
-def held_out(cohort: Cohort, fold: int) -> Cohort:
-    """Return the cohort with one fold of its patients held out; they are numbered in a random order."""
-    return replace(cohort, is_test=np.arange(cohort.patients) % FOLDS == fold)
+def held_out(cohort: Cohort, fold: int, seed: int | None = None) -> Cohort:
+    """Return the cohort with one fold of its patients held out.
+
+    Args:
+        cohort: of a site; its patients are numbered in a random order.
+        fold: which, from 0.
+        seed: of another order; none: theirs.
+    """
+    places = np.arange(cohort.patients)
+    if seed is not None:
+        places = np.random.default_rng(seed).permutation(places)
+    return replace(cohort, is_test=places % FOLDS == fold)
 
 
-def crossed(study: Study, cohorts: list[Cohort]) -> Iterator[list[Tally]]:
+def without_held_out(cohort: Cohort) -> Cohort:
+    """Return a cohort of the training patients alone, so that nothing can be chosen on the others."""
+    rows = cohort.rows("train")
+    kept, patient = np.unique(cohort.patient[rows], return_inverse=True)
+    return replace(
+        cohort,
+        inputs=cohort.inputs[rows],
+        targets=cohort.targets[rows],
+        patient=patient,
+        is_test=np.zeros(len(kept), bool),
+        groups=None if cohort.groups is None else cohort.groups[kept],
+    )
+
+
+def crossed(study: Study, cohorts: list[Cohort], seed: int | None = None) -> Iterator[list[Tally]]:
     """Yield, for each fold, each site's tally over its people of the fold, by a federated model that never saw them.
 
     Args:
         study: without privacy.
         cohorts: of the sites.
+        seed: of the folds; none: by the patients' numbers.
     """
     space = Workspace(study)
     for fold in range(FOLDS):
-        split = [held_out(cohort, fold) for cohort in cohorts]
+        split = [held_out(cohort, fold, seed) for cohort in cohorts]
         weights = federated(space, split)
         yield [evaluate(space, weights, cohort) for cohort in split]
 

@@ -17,6 +17,8 @@ from client.training.workspace import Silent, Workspace
 from common.privacy.noise import SecureRandom
 from common.study import Study
 from common.study_file import load_study
+from common.tasks import build_task
+from common.tasks.base import LOWER_IS_BETTER
 from simulations.sites import SimulatedSites, find_sites, forget_warm_agents
 
 
@@ -24,12 +26,15 @@ def in_one_place(case: Case) -> tuple[float, float]:
     """Return the headline on all held-out patients: of one model of all patients, and the mean of the sites' own.
 
     A site's own model is tried on the held-out patients of all sites, as the others are: so no two models' scores are
-    mixed, and what a site misses of the others' patients shows.
+    mixed, and what a site misses of the others' patients shows. In one place the training is made twice, with as many
+    passes over the patients as a site makes and with as many steps as a site takes; the better one counts.
     """
     study = _plain(load_study(case.study))
     cohorts = cohorts_of(study, case.hospitals)
     everybody = merged(cohorts)
-    together = _reached(_longer(study, len(cohorts)), everybody, everybody)
+    reached = [_reached(length, everybody, everybody) for length in _lengths(study, len(cohorts))]
+    best = min if build_task(study).headline in LOWER_IS_BETTER else max
+    together = best(reached)
     alone = [_reached(study, cohort, everybody) for cohort in cohorts]
     return together, float(np.mean([value for value in alone if not math.isnan(value)]))
 
@@ -54,13 +59,15 @@ def _plain(study: Study) -> Study:
     return study.without_privacy().model_copy(update={"evaluation": rules})
 
 
-def _longer(study: Study, sites: int) -> Study:
-    """Return the study with as many steps in one place as the sites take together; epochs are longer by themselves."""
+def _lengths(study: Study, sites: int) -> list[Study]:
+    """Return the study with as many passes over all patients as a site makes over its own, and with as many steps."""
     training = study.training
-    if training.local_steps is None:
-        return study
-    longer = training.model_copy(update={"local_steps": training.local_steps * sites})
-    return study.model_copy(update={"training": longer})
+    if training.local_steps is not None:
+        change = {"local_steps": training.local_steps * sites}
+    else:
+        change = {"local_epochs": (training.local_epochs or 1) / sites}
+    other = study.model_copy(update={"training": training.model_copy(update=change)})
+    return [study, other]
 
 
 def cohorts_of(study: Study, hospitals: Path) -> list[Cohort]:

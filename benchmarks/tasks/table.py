@@ -14,8 +14,9 @@ HEAD = """\
 INTRO = """\
 ## Tasks (`make bench-tasks`)
 Figures are of the held-out patients of all sites together. *In one place*: the same training on all sites' patients in
-one house. *Alone*: each site's own model, tried on all sites' held-out patients; the mean. ε is for each patient over
-the whole study, δ as the study says. *Seconds a round*: of a private round, the median."""
+one house, with as many passes over them as a site makes or with as many steps as a site takes, whichever is better.
+*Alone*: each site's own model, tried on all sites' held-out patients; the mean. ε is for each patient over the whole
+study, δ as the study says. *Seconds a round*: of a private round, the median."""
 
 
 def line(result: Result) -> str:
