@@ -9,7 +9,7 @@ from common.jsonable import jsonable
 from common.privacy.plan import evaluated_rounds, plan_site
 from common.study import Study
 from common.tasks import build_task
-from common.weights import Layout, exchanged
+from common.weights import Layout, exchanged, frozen
 
 
 def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
@@ -25,7 +25,6 @@ def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
     task = build_task(study)
     network = network_for(study, task)
     layout = Layout.of(exchanged(network))
-    frozen = sum(p.numel() for p in network.parameters() if not p.requires_grad)
     tally = sum(_product(shape) for shape in task.tally_layout.values())
     found = {
         "study": study.name,
@@ -35,7 +34,7 @@ def check_study(study: Study, cohorts: list[int]) -> dict[str, Any]:
         "input_shape": list(study.data.model_shape),
         "exchanged": {
             "parameters": layout.size,
-            "frozen": frozen,
+            "frozen": frozen(network),
             "tensors": len(layout.entries),
             "bytes_a_round": 4 * layout.size,
             "statistics": {name: list(shape) for name, shape in task.tally_layout.items()},

@@ -65,6 +65,11 @@ def exchanged(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value for name, value in network.state_dict().items() if name not in frozen}
 
 
+def frozen(network: nn.Module) -> int:
+    """Return how many of a network's weights are never trained, and so never exchanged."""
+    return sum(value.numel() for value in network.parameters() if not value.requires_grad)
+
+
 def pack(state: Mapping[str, torch.Tensor]) -> Vector:
     """Return the tensors of a state dict, flattened and joined, as float32 on the CPU."""
     parts = [value.detach().reshape(-1).to("cpu", torch.float32) for value in state.values()]

@@ -196,7 +196,8 @@ def site_notes(metrics: dict[str, Any], most: int = 10) -> list[str]:
 def site_table(metrics: dict[str, Any], most: int = 20) -> Table:
     """Return the closing table: one line a site."""
     sites = metrics["sites"].values()
-    score = next((name for name in SCORES if any(name in site for site in sites)), SCORES[0])
+    names = (metrics["headline"], *SCORES)
+    score = next((name for name in names if any(name in site for site in sites)), names[0])
     title = f"{metrics['study']}: {len(metrics['sites'])} sites, {metrics['rounds']} rounds"
     table = Table(title=title, title_justify="left")
     for name in ("site", "patients", "samples", "quarantined", "steps", "σ", "ε", score.upper()):

@@ -56,6 +56,7 @@ def write_metrics(
         "seed": sites.seed,
         "engine": engine,
         "parameters": outcome["parameters"],
+        "frozen": outcome.get("frozen", 0),
         "algorithm": study.federation.algorithm.name,
         "privacy": _privacy(study, sites),
         "curves": outcome["curves"],

@@ -87,13 +87,18 @@ def _privacy_card(metrics: RunMetrics) -> Card:
     return Card("Privacy ε, at most", bound(epsilon), "\n".join(filter(None, parts)), kind)
 
 
+def weights(learned: float | None, frozen: float | None) -> str:
+    """How many weights a network has; where some never change, how many of each."""
+    return f"{count(learned)} learned, {count(frozen)} frozen" if frozen else count(learned)
+
+
 def method(run: Run) -> list[Fact]:
     """How it was trained and protected."""
     metrics, privacy = run.metrics, run.metrics.privacy
     facts = [
         Fact("Task", metrics.task),
         Fact("Algorithm", metrics.algorithm or MISSING),
-        Fact("Model weights", count(metrics.parameters)),
+        Fact("Model weights", weights(metrics.parameters, metrics.frozen)),
         Fact("Rounds", f"{metrics.rounds or len(run.rounds):,}"),
     ]
     if not privacy.enabled:

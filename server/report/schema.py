@@ -67,6 +67,7 @@ class RunMetrics(Record):
     versions: dict[str, str | None] = Field(default_factory=dict)
     seed: int | None = None
     parameters: Number = None
+    frozen: Number = None
     algorithm: str | None = None
     privacy: Privacy = Privacy()
     curves: Curves = Curves()

@@ -14,6 +14,9 @@ from common.tasks.figures.intervals import interval, share
 def over_classes(confusion: Floats, variance: float = 0.0) -> Metrics:
     """Return accuracy with its interval, and the classes' means of recall, precision, specificity and F1.
 
+    A class of which there is nobody, and that was never predicted, is in no mean; one of which there is nobody has no
+    recall. Of a class that is there and was never predicted nobody knows the precision, and so not their mean.
+
     Args:
         confusion: counts; noise may have made them negative, then they count as 0.
         variance: of the noise on every count.
@@ -21,17 +24,18 @@ def over_classes(confusion: Floats, variance: float = 0.0) -> Metrics:
     counts = np.clip(confusion, 0, None)
     right, rows, columns, whole = np.diag(counts), counts.sum(1), counts.sum(0), counts.sum()
     low, high = interval(float(right.sum()), float(whole - right.sum()), variance * len(counts))
-    classes = range(len(counts))
+    there = np.flatnonzero(rows + columns > 0).tolist()
+    seen = np.flatnonzero(rows > 0).tolist()
     return {
         "accuracy": share(float(right.sum()), float(whole - right.sum())),
         "accuracy_low": low,
         "accuracy_high": high,
-        "balanced_accuracy": _mean(share(right[c], rows[c] - right[c]) for c in classes),
-        "macro_precision": _mean(share(right[c], columns[c] - right[c]) for c in classes),
+        "balanced_accuracy": _mean(share(right[c], rows[c] - right[c]) for c in seen),
+        "macro_precision": _mean(share(right[c], columns[c] - right[c]) for c in there),
         "macro_specificity": _mean(
-            share(whole - rows[c] - columns[c] + right[c], columns[c] - right[c]) for c in classes
+            share(whole - rows[c] - columns[c] + right[c], columns[c] - right[c]) for c in there
         ),
-        "macro_f1": _mean(f1(counts, c) for c in classes),
+        "macro_f1": _mean(f1(counts, c) for c in there),
     }
 
 

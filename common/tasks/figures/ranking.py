@@ -20,8 +20,9 @@ from common.tasks.figures.scores import Scores
 def score_figures(histograms: Sequence[Floats], variance: float, classes: int) -> Metrics:
     """Return AUC and average precision with their intervals, calibration error and gap, and the Brier score.
 
-    Of several classes, one against the rest, they are means; the Brier score is the sum over classes. The interval
-    of the mean AUC is at most as wide as given: the areas are taken to rise and fall together.
+    Of several classes, one against the rest, they are means over those that have the figure: nobody of the others is
+    held out, or noise hides them. The Brier score is the sum over all classes. The interval of the mean AUC is at most
+    as wide as given: the areas are taken to rise and fall together.
 
     Args:
         histograms: `[label, bin]` of each class.
@@ -60,4 +61,6 @@ def _of_one(scores: Scores, precision: float, gap: float) -> Metrics:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
+    """Return the mean of what is a number; NaN of nothing."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

@@ -13,6 +13,7 @@ from common.privacy.accountants import epsilon_pld
 from common.privacy.plan import plan_site
 from common.studies import study_path
 from common.study_file import dump_study, load_study
+from server.report.facts import method
 from server.report.notes import notes
 from server.report.run_folder import read_run
 from server.report.shared_patients import jointly
@@ -54,6 +55,15 @@ def test_the_verdict_takes_the_worst_site_and_an_infinite_one_ends_the_claim(mak
     assert say(make_run(change=one_unbounded)).endswith(
         "with no finite ε for every training patient"
     )
+
+
+def test_weights_that_nobody_trained_are_told_apart(make_run):
+    def said(**change):
+        run = read_run(make_run(change=lambda metrics: metrics.update(change)))
+        return next(fact.value for fact in method(run) if fact.name == "Model weights")
+
+    assert said() == "4,642"
+    assert said(frozen=12_000) == "4,642 learned, 12,000 frozen"
 
 
 def test_no_metric_is_said_to_be_none(make_run):
