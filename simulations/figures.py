@@ -12,6 +12,7 @@ from common.study import Study
 from common.tasks import build_task
 from common.tasks.base import site_figures
 from server.run_folder import RunFolder
+from simulations.hospitals.recipe import is_generated
 from simulations.sites import SimulatedSites
 
 PACKAGES = ("consilium", "flwr", "torch", "opacus", "dp-accounting", "numpy", "pydicom")
@@ -38,6 +39,8 @@ def write_metrics(
     study = sites.study
     task = build_task(study)
     content = {
+        "simulation": True,
+        "generated": all(is_generated(folder) for folder in sites.folders),
         "study": study.name,
         "title": study.study.title or study.name,
         "fingerprint": study.fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from simulations.start import Start
 
 COMPARISON = "non-private"
 LEAST_FREE_BYTES = 64 << 20
+NAMED = 5
+"""Sites that a message names besides the first, at most."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,15 @@ def _train(simulation: Simulation, console: Console) -> None:
     if folder.outcome.exists():
         return
     server = build(Job(simulation.study, folder, console))
+
+    def unbegun() -> bool:
+        return not simulation.resume and not console.began
+
     try:
-        with console.running(simulation.study), _told_in_full(sites):
+        with console.running(simulation.study), _told_in_full(sites, unbegun):
             simulation.engine.run(server, sites, console.watch, console.stopping.set)
     except ConsiliumError as error:
-        if not simulation.resume and not console.began:
+        if unbegun():
             shutil.rmtree(simulation.run, ignore_errors=True)  # nothing was spent: leave no trace
         raise error
     finally:
@@ -127,8 +133,13 @@ def _train(simulation: Simulation, console: Console) -> None:
 
 
 @contextmanager
-def _told_in_full(sites: SimulatedSites) -> Iterator[None]:
-    """Say what the sites themselves know: in a simulation nobody is on the other side."""
+def _told_in_full(sites: SimulatedSites, unbegun: Callable[[], bool]) -> Iterator[None]:
+    """Say what the sites themselves know: in a simulation nobody is on the other side.
+
+    Args:
+        sites: that are simulated.
+        unbegun: whether no round has begun yet, so that the run may be started with other sites.
+    """
     try:
         yield
     except SitesError as error:
@@ -136,9 +147,21 @@ def _told_in_full(sites: SimulatedSites) -> Iterator[None]:
         if not refusals:
             raise
         name, reason = refusals[0]
-        others = f" ({len(refusals) - 1} more sites refused)" if len(refusals) > 1 else ""
-        what = f"Site '{name}': {reason.what}{others}"
-        raise type(reason)(what, where=reason.where, fix=reason.fix) from error
+        others = ", ".join(f"'{other}'" for other, _ in refusals[1 : 1 + NAMED])
+        also = f" ({len(refusals) - 1} more refused: {others})" if others else ""
+        fix = f"{reason.fix} {_without(sites, len(refusals)) if unbegun() else ''}".strip()
+        raise type(reason)(
+            f"Site '{name}': {reason.what}{also}", where=reason.where, fix=fix
+        ) from error
+
+
+def _without(sites: SimulatedSites, refused: int) -> str:
+    """Say how to go on with the willing, as a coordinator would, where they are enough for the study."""
+    left = len(sites.folders) - refused
+    if left < sites.study.federation.min_sites or sites.run.name == COMPARISON:
+        return ""  # a comparison has the sites of its run
+    whose = "site's folder" if refused == 1 else "sites' folders"
+    return f"Or move the {whose} elsewhere, and simulate the others alone."
 
 
 def _wants_comparison(study: Study) -> bool:

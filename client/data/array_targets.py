@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from client.data import tabular
 from client.data.config import ArrayDataset
+from client.data.config_base import TextFormat
 from client.data.points import rows_of
 from client.data.targets import label_numbers
 from common.data_spec import ArraySpec
@@ -66,6 +69,22 @@ def read_targets(
     return _labels(targets, classes, dataset)
 
 
+def has_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which images have a class, `[N]`: the others' is no number, or blank."""
+    if labels.size == len(labels) and labels.dtype.kind == "f":
+        known: NDArray[np.bool_] = ~np.isnan(labels.reshape(-1))
+        return known
+    if labels.size == len(labels) and labels.dtype.kind in "US":
+        return ~tabular.is_missing(pd.Series(_words(labels.reshape(-1)), dtype=str), TextFormat())
+    return np.ones(len(labels), dtype=np.bool_)
+
+
+def _words(labels: NDArray[Any]) -> list[str]:
+    """Return class names of text or of bytes, stripped."""
+    words = labels.tolist()
+    return [(v.decode("utf-8", "replace") if isinstance(v, bytes) else v).strip() for v in words]
+
+
 def _findings(
     labels: NDArray[Any], findings: Sequence[str] | None, dataset: ArrayDataset
 ) -> NDArray[np.float32]:
@@ -91,14 +110,14 @@ def _findings(
 
 
 def _masks(masks: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[np.uint8]:
-    """Read numbers of structures, [N, rows, columns]."""
+    """Read numbers of structures, [N, rows, columns] or [N, depth, rows, columns]."""
     where = f"{dataset.path}, '{dataset.masks}'"
-    if masks.shape[1:] != tuple(spec.image_size) or masks.dtype.kind not in "bui":
+    if masks.shape[1:] != spec.grid or masks.dtype.kind not in "bui":
         raise DataError(
             f"The masks are {masks.dtype} of shape {masks.shape[1:]}; "
-            f"the study wants whole numbers of {tuple(spec.image_size)}.",
+            f"the study wants whole numbers of {spec.grid}.",
             where=where,
-            fix="Draw the masks on the images' own pixels.",
+            fix=f"Draw the masks on the {spec.things}' own pixels.",
         )
     top = len(spec.structures)
     if masks.size and not 0 <= int(masks.min()) <= int(masks.max()) <= top:
@@ -111,16 +130,18 @@ def _masks(masks: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArr
 
 
 def _points(points: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[np.float32]:
-    """Read points in pixels, [N, P, 3]."""
+    """Read points in pixels, [N, P, 3], or of volumes [N, P, 4]."""
     where = f"{dataset.path}, '{dataset.points}'"
-    if points.ndim != 3 or points.shape[2] != 3 or points.dtype.kind not in "uif":
+    width = len(spec.grid) + 1
+    if points.ndim != 3 or points.shape[2] != width or points.dtype.kind not in "uif":
+        first = "row" if spec.depth is None else "slice, row"
         raise DataError(
-            f"The points are {points.dtype} of shape {points.shape[1:]}; numbers of (points, 3) are wanted.",
+            f"The points are {points.dtype} of shape {points.shape[1:]}; numbers of (points, {width}) are wanted.",
             where=where,
-            fix="Give row, column and diameter of each, in pixels.",
+            fix=f"Give {first}, column and diameter of each, in pixels.",
         )
     try:
-        return np.stack([rows_of(each, spec.image_size, spec.point_rows) for each in points])
+        return np.stack([rows_of(each, spec.grid, spec.point_rows) for each in points])
     except ValueError as error:
         raise DataError(str(error), where=where, fix="Correct the points.") from None
 
@@ -148,13 +169,23 @@ def _labels(
     """Read class numbers or class names."""
     where = f"{dataset.path}, '{dataset.labels}'"
     if labels.ndim > 1 and labels.size != len(labels):
-        raise DataError("There are several labels for each image.", where=where)
+        raise DataError(
+            "There are several labels for each image.",
+            where=where,
+            fix="Give each image the number of its class; of one column a class, that is labels.argmax(1).",
+        )
     flat = labels.reshape(-1)
+    names = ", ".join(classes or ())
     if flat.dtype.kind in "US" and classes is not None:
-        words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat.tolist()]
-        return np.array(label_numbers(words, classes, where=where), dtype=np.int64)
+        fix = f"Allowed: {names}. Write these into the file; leave what is not known blank."
+        found = label_numbers(_words(flat), classes, where=where, fix=fix)
+        return np.array(found, dtype=np.int64)
     if flat.dtype.kind not in "buif" or not np.isfinite(flat.astype(np.float64)).all():
-        raise DataError("The labels are no class numbers.", where=where)
+        raise DataError(
+            "The labels are no class numbers.",
+            where=where,
+            fix=f"Write numbers from 0, or the names of the classes: {names}.",
+        )
     numbers = flat.astype(np.int64)
     top = len(classes) - 1 if classes is not None else int(numbers.max(initial=0))
     bad = int(((numbers < 0) | (numbers > top) | (numbers != flat)).sum())
@@ -162,6 +193,6 @@ def _labels(
         raise DataError(
             f"{bad} labels are not class numbers from 0 to {top}.",
             where=where,
-            fix=f"The classes are: {', '.join(classes or ())}.",
+            fix=f"The classes are: {names}.",
         )
     return numbers

@@ -1,17 +1,19 @@
-"""Arrays: images in an .npz file, with its own split (MedMNIST) or cut into sites by `part`."""
+"""Arrays: images or volumes in an .npz file, with its own split (MedMNIST) or cut into sites by `part`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client.data.array_targets import read_targets, target_key
+from client.data.array_shapes import range_notes, scaled, shaped
+from client.data.array_targets import has_label, read_targets, target_key
 from client.data.config import ArrayDataset
 from client.data.parts import in_part
+from client.data.quarantine import QuarantineLog
 from client.data.samples import RawSamples
 from client.data.split import declared_splits
 from common import plugins
@@ -41,35 +43,57 @@ class ArraySource:
         self, dataset: ArrayDataset, spec: ArraySpec, classes: Sequence[str] | None
     ) -> RawSamples:
         """Read the file, keep this site's part and scale the images (see `Source.load`)."""
+        log = QuarantineLog()
         blocks = _blocks(_open(dataset), dataset, target_key(dataset, spec))
+        if spec.labels == "class":
+            blocks = [_labelled(block, log) for block in blocks]
         patients = [patient for block in blocks for patient in block.patients]
         splits = None
         if any(block.split for block in blocks):
             pairs = [(patient, b.split or "") for b in blocks for patient in b.patients]
             splits = declared_splits(pairs, where=str(dataset.path))
-        images = [_shaped(block.images, spec, dataset) for block in blocks]
+        images = [shaped(block.images, spec, dataset) for block in blocks]
         targets = np.concatenate([read_targets(b.targets, spec, classes, dataset) for b in blocks])
         mine = np.flatnonzero(in_part(patients, targets, dataset, spec))
+        chosen = np.concatenate(images)[mine]
         return RawSamples(
-            inputs=_scaled(np.concatenate(images)[mine], spec),
+            inputs=scaled(chosen, spec),
             targets=targets[mine],
             patients=[patients[row] for row in mine],
             splits=splits,
+            quarantine=log.result(),
+            notes=range_notes(chosen, spec),
             nameless=any(block.nameless for block in blocks),
         )
 
 
+def _labelled(block: _Block, log: QuarantineLog) -> _Block:
+    """Leave out images without a class."""
+    known = has_label(block.targets)
+    if known.all():
+        return block
+    for row in np.flatnonzero(~known).tolist():
+        log.add(f"{block.split or ''} image {row + 1}".strip(), "image without a label")
+    patients = [block.patients[row] for row in np.flatnonzero(known).tolist()]
+    return replace(
+        block, images=block.images[known], targets=block.targets[known], patients=patients
+    )
+
+
 def _open(dataset: ArrayDataset) -> Archive:
     where = str(dataset.path)
+    if dataset.path.is_dir():
+        fix = "Name the file; write pictures into one with numpy.savez: docs/site-file.md."
+        raise DataError("This is a folder, not an .npz file.", where=where, fix=fix)
     if not dataset.path.is_file():
         raise DataError("There is no such file.", where=where, fix="Correct the path.")
     try:
-        with (
-            ONE_AT_A_TIME,
-            dataset.path.open("rb") as stream,
-            np.load(stream, allow_pickle=False) as archive,
-        ):
-            return {name: archive[name] for name in archive.files}
+        with ONE_AT_A_TIME, dataset.path.open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)
+            if isinstance(found, np.ndarray):  # an .npy file: images alone, such as new cases
+                return {dataset.images: found}
+            with found as archive:
+                return {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive raises many kinds, down to MemoryError
         pickled = "pickle" in str(error) or "Object arrays" in str(error)
         what = "The file holds Python objects." if pickled else "This is not an .npz file."
@@ -118,35 +142,10 @@ def _array(archive: Archive, name: str, dataset: ArrayDataset) -> NDArray[Any]:
         raise DataError(
             f"There is no array '{name}'.",
             where=str(dataset.path),
-            fix=f"{plugins.nearest(name, archive)}It has: {', '.join(sorted(archive)) or 'none'}.",
+            fix=f"{plugins.nearest(name, archive)}It has: {', '.join(sorted(archive)) or 'none'}. "
+            "Name yours with images, labels, masks, points or patients in site.toml.",
         )
     array = archive[name]
     if array.ndim == 0:
         raise DataError(f"The array '{name}' is a single value.", where=str(dataset.path))
     return array
-
-
-def _shaped(images: NDArray[Any], spec: ArraySpec, dataset: ArrayDataset) -> NDArray[Any]:
-    """Bring [N, H, W], [N, H, W, C] or [N, C, H, W] to [N, C, H, W] of the study's size."""
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
-    if images.ndim == 4 and images.shape[1] == 1 and spec.channels == 3:
-        images = np.repeat(images, 3, axis=1)
-    if images.shape[1:] != spec.input_shape or images.dtype.kind not in "buif":
-        raise DataError(
-            f"The images are {images.dtype} of shape {images.shape[1:]} "
-            f"(channels, rows, columns); the study wants numbers of {spec.input_shape}.",
-            where=str(dataset.path),
-            fix="Set image_size and channels in the study, or convert the images.",
-        )
-    return images
-
-
-def _scaled(images: NDArray[Any], spec: ArraySpec) -> NDArray[np.float32]:
-    """Clip to the public range and map it to [-1, 1]; what is no number becomes 0."""
-    clipped = np.clip(images.astype(np.float32), spec.value_min, spec.value_max)
-    half = (spec.value_max - spec.value_min) / 2.0
-    scaled: NDArray[np.float32] = np.nan_to_num((clipped - spec.value_min) / half - 1.0)
-    return scaled

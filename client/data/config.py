@@ -86,16 +86,18 @@ class SeriesDataset(Dataset, TextFormat, Filtered):
 
 
 class ArrayDataset(Dataset):
-    """An .npz file: images and labels (and patients), or MedMNIST's train_/val_/test_ arrays.
+    """An .npz file: images or volumes and labels (and patients), or MedMNIST's train_/val_/test_ arrays.
 
     Attributes:
-        images: key of the images, [N, rows, columns] or [N, rows, columns, 3].
+        images: key of the images, [N, rows, columns] or [N, rows, columns, 3], or of the volumes,
+            [N, depth, rows, columns] or [N, depth, rows, columns, 3]: the study's `depth` says which.
         labels: key of the labels, [N]: class numbers, or class names; of several findings [N, L]: 1, 0, and −1 for
             unknown.
-        masks: key of the masks, [N, rows, columns]: numbers of the study's structures, 0 for none of them; only for
-            studies that learn masks, which need no labels.
-        points: key of the points, [N, P, 3]: row and column (pixels, from the middle of the first) and diameter
-            (pixels); rows that are no numbers are no points; only for studies that learn points.
+        masks: key of the masks, [N, rows, columns] or [N, depth, rows, columns]: numbers of the study's structures, 0
+            for none of them; only for studies that learn masks, which need no labels.
+        points: key of the points, [N, P, 3], of volumes [N, P, 4]: of volumes the slice, then row and column (pixels,
+            from the middle of the first) and diameter (pixels); rows that are no numbers are no points; only for
+            studies that learn points.
         patients: key of the patients, [N]; where the file has none, every image is a patient.
         splits: of a file with splits, read these only.
         part: "i/n", the i-th of n equal parts of the patients (to cut one public file into sites).
@@ -132,7 +134,13 @@ class ArrayDataset(Dataset):
 
 
 OrdinaryDataset = Annotated[
-    DicomDataset | TableDataset | SeriesDataset | ArrayDataset | SignalDataset | RecordDataset,
+    DicomDataset
+    | TableDataset
+    | SeriesDataset
+    | ArrayDataset
+    | SignalDataset
+    | RecordDataset
+    | MoleculeDataset,
     Field(discriminator="kind"),
 ]
 """What a fused data set is put together from."""

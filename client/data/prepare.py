@@ -149,6 +149,7 @@ def _description(
     }
     if subgroups:
         content["subgroups"] = [subgroup.model_dump(mode="json") for subgroup in subgroups]
+        content["subgroups_by"] = program("client.data.subgroups")
     return json.dumps(content, sort_keys=True)
 
 
@@ -173,7 +174,7 @@ def _build(
         source.order = partial(place_of, secret)
     try:
         raw = source.load(dataset, spec, classes)
-        groups = read_groups(dataset, subgroups, found) if subgroups else None
+        groups = read_groups(dataset, spec, subgroups, found) if subgroups else None
     except DataError as error:
         raise DataError(error.what, where=f"{where}: {error.where}", fix=error.fix) from None
     except OSError as error:

@@ -21,6 +21,7 @@ _IMAGES = {
     "the images.",
     "series without a mask": "Add a mask of this series if the study should use it.",
     "label row": "Fill in the row of the table of labels, or remove it.",
+    "label row with a diameter": "Give the diameter in mm. Where nothing was found, leave the row's numbers empty.",
     "patient with images in several": "Keep the images on which the points were marked, or study masks, which say it.",
     "point outside the images": "Compare the point with the images: it must be in mm, in the patient's coordinates.",
     "not DICOM": f"Another kind of file lies among the images. {_NOTHING} PNG, JPEG and NIfTI images are not read as "

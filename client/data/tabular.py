@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import parquet
+from client.data import column_keys, parquet
 from client.data.config_base import Filter, Join, TextFormat
 from common import plugins
 from common.data_spec import Scalar
@@ -188,8 +188,17 @@ def _chosen(
     return frame
 
 
-def require(frame: pd.DataFrame, names: Iterable[str], *, where: str, text: TextFormat) -> None:
+def require(
+    frame: pd.DataFrame, names: Iterable[str], *, where: str, text: TextFormat, key: str = ""
+) -> None:
     """Check that the site's columns are there.
+
+    Args:
+        frame: as `read_table` returns it.
+        names: of the columns.
+        where: the table, for messages.
+        text: the data set's description, whose key that names the column is told.
+        key: the key that names them all, where it is none of the data set itself.
 
     Raises:
         DataError: naming the first that is not, and the nearest that is.
@@ -205,7 +214,7 @@ def require(frame: pd.DataFrame, names: Iterable[str], *, where: str, text: Text
         raise DataError(
             f"There is no column '{name}'.",
             where=where,
-            fix=f"{hint}Map the study's names to yours with `columns` in site.toml.",
+            fix=hint + (f"Correct {key} in site.toml." if key else column_keys.advice(name, text)),
         )
 
 
@@ -281,7 +290,7 @@ def kept(frame: pd.DataFrame, keep: Filter, *, where: str, text: TextFormat) -> 
     Raises:
         DataError: a column is not there, or no row is left.
     """
-    require(frame, keep, where=where, text=text)
+    require(frame, keep, where=where, text=text, key="`filter`")
     for name, values in keep.items():
         frame = frame[matches(frame[name], values)]
         if frame.empty:
@@ -303,8 +312,9 @@ def joined(frame: pd.DataFrame, joins: Sequence[Join], text: TextFormat) -> pd.D
     for join in joins:
         where = str(join.path)
         other = read_table(join.path, text.model_copy(update={"header": None}))
-        require(other, [*join.on, *(join.columns or ())], where=where, text=text)
-        require(frame, join.on, where=f"join with {where}", text=text)
+        require(other, join.on, where=where, text=text, key="`on` of the join")
+        require(other, join.columns or (), where=where, text=text, key="`columns` of the join")
+        require(frame, join.on, where=f"join with {where}", text=text, key="`on` of the join")
         other = kept(other, join.filter, where=where, text=text)
         chosen = join.columns or [name for name in other.columns if name not in frame.columns]
         keys = list(join.on)

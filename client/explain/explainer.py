@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from client.explain.choice import samples_shown
 from client.explain.figures import figures_of, molecule_figures, of_atoms
-from client.explain.methods import METHODS, adds_up, explained
+from client.explain.methods import METHODS, adds_up, explained, suited
 from client.explain.page import CaseShown, SampleShown
 from client.explain.parts import parts_shown
 from client.explain.question import Question, Unsuited
@@ -23,6 +23,7 @@ from client.use.answers import answers
 from client.use.cases import Cases
 from client.use.datasets import Beside
 from client.use.forward import outputs_of, pools
+from common.errors import StudyError
 from common.trained import Trained
 
 Floats = NDArray[np.float32]
@@ -77,6 +78,9 @@ class Explainer:
         self._scores = scores_of(self._study, order.trained.task)
         self._network = order.trained.network.to(order.device).eval()
         self.numbers: dict[str, dict[str, Floats]] = {}
+        self._any = False  # a method has explained a sample
+        self._unsuited: dict[str, str] = {}  # why, by method
+        self._asked: Question | None = None  # the question that came last
 
     def case(self, number: int, name: str) -> CaseShown:
         """Explain the samples of a case that say most."""
@@ -100,6 +104,21 @@ class Explainer:
         )
         row = whole if pooled else outputs[places[-1] :][:1]
         return CaseShown(name, self._answer(row), samples)
+
+    def require_explained(self) -> None:
+        """Check that some method has explained some sample.
+
+        Raises:
+            StudyError: none of those asked for suits the network; those that do are named.
+        """
+        if self._any or self._asked is None:
+            return
+        reasons = "; ".join(f"{METHODS[name].title}: {why}" for name, why in self._unsuited.items())
+        raise StudyError(
+            f"No method asked for can explain this network ({reasons}).",
+            where="--method",
+            fix=f"These can: {', '.join(suited(self._asked))}.",
+        )
 
     def _answer(self, outputs: torch.Tensor) -> dict[str, Any]:
         """Return what the model answers, in words; a map has no words."""
@@ -130,7 +149,9 @@ class Explainer:
             try:
                 found[name] = explained(name, question)
             except Unsuited as reason:
+                self._unsuited[name] = str(reason)
                 notes.append(f"No {METHODS[name].title}: {reason}.")
+        self._any, self._asked = self._any or bool(found), question
         notes += _remainder(found, question)
         stem = f"{stem}-{view.name}" if view.name else stem
         self.numbers[stem] = found | {"sample": sample}

@@ -13,7 +13,7 @@ from torch import Tensor
 from client.explain.attention import attention
 from client.explain.grad_cam import grad_cam
 from client.explain.molecules import Molecule, without_each_atom
-from client.explain.question import Question, differentiable
+from client.explain.question import Question, Unsuited, differentiable
 from common import plugins
 from common.errors import MachineError, StudyError
 
@@ -39,6 +39,7 @@ class Method:
         signed: values above 0 raise the score, below lower it; else they say how much alone.
         work: from a question to values, `[*shape]` as the sample, or without the channels or fields.
         above_least: pictures show how far values are above the smallest, since nothing has none.
+        picky: does not suit every network.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Method:
     signed: bool
     work: Callable[[Question], Tensor]
     above_least: bool = False
+    picky: bool = False
 
     def shown(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values as pictures and curves show them."""
@@ -191,7 +193,11 @@ METHODS = {
         _integrated_gradients,
     ),
     "grad-cam": Method(
-        "Grad-CAM", "Where the last maps of the network raise it; coarse.", False, grad_cam
+        "Grad-CAM",
+        "Where the last maps of the network raise it; coarse.",
+        False,
+        grad_cam,
+        picky=True,
     ),
     "occlusion": Method(
         "Occlusion",
@@ -205,9 +211,23 @@ METHODS = {
         False,
         attention,
         above_least=True,
+        picky=True,
     ),
 }
 """All methods by the name that the command line knows."""
+
+
+def suited(question: Question) -> list[str]:
+    """Return the methods that can explain a network; only those that may not are tried."""
+    return [name for name, method in METHODS.items() if not method.picky or _works(name, question)]
+
+
+def _works(name: str, question: Question) -> bool:
+    try:
+        explained(name, question)
+    except Unsuited:
+        return False
+    return True
 
 
 def require_methods(names: list[str]) -> list[str]:

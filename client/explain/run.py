@@ -35,7 +35,8 @@ def explain(order: Order, path: Path | None) -> Outcome:
     """Explain cases of the data at a path, or in the order's parts; neither: of the site's own data set.
 
     Raises:
-        StudyError, DataError: the data cannot be used, or a case or an answer is not there; nothing was written.
+        StudyError, DataError: the data cannot be used, a case or an answer is not there, or no method suits the
+            network; nothing was written.
         MachineError: the pages cannot be written.
     """
     spec = order.trained.study.data
@@ -49,6 +50,7 @@ def explain(order: Order, path: Path | None) -> Outcome:
         raise DataError(f"No case is usable. Left out: {cases.quarantine.summary()}.")
     explainer = Explainer(order, cases)
     shown = [explainer.case(usable[place], told[usable[place]]) for place in chosen]
+    explainer.require_explained()
     make_folder(order.out)
     _write(order, shown, explainer)
     return Outcome(len(shown), cases.quarantine)

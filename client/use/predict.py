@@ -15,6 +15,7 @@ from client.site import Site
 from client.use.answers import Columns, answers
 from client.use.datasets import Beside, describe
 from client.use.forward import by_case, most, outputs_of, pools
+from client.use.images import files
 from client.use.in_patient import in_patient
 from client.use.inputs import reader_of
 from client.use.naming import Naming
@@ -129,9 +130,15 @@ def _answer(order: Order, dataset: DatasetConfig, naming: Naming) -> Outcome:
         if isinstance(spec, ImageSpec) and "row_1" in told and not _moved(spec):
             told = in_patient(told, cases.cuts, spec)
         about = {"case": [names[number] for number in cases.case]}
-        about |= {name: list(values) for name, values in cases.about.items()}
+        about |= _which(order, cases)
     write_table(order.out / TABLE, about | told)
     return Outcome(len(about["case"]), cases.quarantine, (*cases.notes, *problems))
+
+
+def _which(order: Order, cases: Cases) -> Columns:
+    """Return what tells a case's samples apart; files have names that may identify."""
+    named = {"file": files(cases.cuts)} if cases.cuts and order.own_names else {}
+    return {name: list(values) for name, values in cases.about.items()} | named
 
 
 def _draws(trained: Trained) -> bool:
@@ -161,7 +168,8 @@ def _masks(order: Order, cases: Cases, outputs: torch.Tensor, names: list[str]) 
     pixels = {
         f"px_{name}": (masks == n).reshape(len(masks), -1).sum(1).tolist() for n, name in structures
     }
-    write_table(order.out / TABLE, {"case": [names[number] for number in cases.case]} | pixels)
+    about: Columns = {"case": [names[number] for number in cases.case]}
+    write_table(order.out / TABLE, about | _which(order, cases) | pixels)
     return Outcome(len(masks), cases.quarantine, cases.notes)
 
 

@@ -85,18 +85,22 @@ class ImageSpec(SizedSpec):
 
 
 class ArraySpec(SizedSpec):
-    """Images in an .npz file, shape (channels, rows, columns).
+    """Images or volumes in an .npz file.
+
+    An image gives a sample of shape (channels, rows, columns), a volume one of (channels, depth, rows, columns).
 
     Attributes:
         channels: 1 (grey) or 3 (RGB; a grey image is repeated).
         value_min: stored value that maps to -1.
         value_max: stored value that maps to 1; beyond the two is clipped.
+        depth: slices in a volume (3D); none: samples are images.
     """
 
     kind: Literal["arrays"]
     channels: Literal[1, 3] = 1
     value_min: float = 0.0
     value_max: float = 255.0
+    depth: int | None = Field(default=None, ge=1, le=1024, json_schema_extra=LATER)
 
     @model_validator(mode="after")
     def _ordered(self) -> ArraySpec:
@@ -106,6 +110,16 @@ class ArraySpec(SizedSpec):
         return self
 
     @property
+    def grid(self) -> tuple[int, ...]:
+        """Sides of a sample in pixels: (rows, columns) or (depth, rows, columns)."""
+        return self.image_size if self.depth is None else (self.depth, *self.image_size)
+
+    @property
+    def things(self) -> str:
+        """What the samples are, for messages."""
+        return "images" if self.depth is None else "volumes"
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: (channels, rows, columns)."""
-        return (self.channels, *self.image_size)
+        """Shape of one sample."""
+        return (self.channels, *self.grid)

@@ -46,7 +46,9 @@ def grid_of(data: Any) -> Grid:
     depth = getattr(data, "depth", None)
     shape = data.model_shape[-2:] if depth is None else (depth, *data.model_shape[-2:])
     plane = getattr(data, "spacing_mm", None)
-    given = (plane, plane) if depth is None else (data.slice_spacing_mm, plane, plane)
+    given = (
+        (plane, plane) if depth is None else (getattr(data, "slice_spacing_mm", None), plane, plane)
+    )
     spacing = tuple(float(step) for step in given if step is not None)
     scaled = any(step.name == "resize" for step in data.steps)
     if scaled or len(spacing) < len(shape):

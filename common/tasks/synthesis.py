@@ -71,7 +71,7 @@ class Synthesis:
             raise StudyError(
                 f"Task 'synthesis' learns to draw images, but the study's samples have shape {self.shape}.",
                 where="[task] name and [data]",
-                fix="Use images: [data] kind = 'arrays', or 'dicom' without depth.",
+                fix="Use images: [data] kind = 'arrays' or 'dicom', without depth.",
             )
         _require_denoiser(study)
         self.outputs = self.shape[0]

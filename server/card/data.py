@@ -11,7 +11,7 @@ from common.study import Study
 from server.card.parts import Part
 from server.report.facts import Fact
 from server.report.run_folder import Run
-from server.report.schema import Site
+from server.report.schema import RunMetrics, Site
 from server.report.sites import total
 
 KINDS = {
@@ -43,13 +43,22 @@ def data_part(run: Run, study: Study) -> Part:
         Fact("Left out by the hospitals", _number(run, lambda site: site.quarantined)),
         *_inputs(spec),
     ]
-    where = "A simulation on one machine: where its hospitals are generated, no patient of theirs ever lived."
-    real = "The data never left the hospitals; each prepared its own by the study's rules."
     return Part(
         "Data",
-        sentences=(where if metrics.simulation else real,),
+        sentences=(_where(metrics),),
         facts=tuple(fact for fact in facts if fact.value != MISSING),
     )
+
+
+def _where(metrics: RunMetrics) -> str:
+    """Say where the data lay; runs of older versions do not say whether their hospitals were generated."""
+    if not metrics.simulation:
+        return "The data never left the hospitals; each prepared its own by the study's rules."
+    if metrics.generated is None:
+        return "A simulation on one machine: where its hospitals are generated, no patient of theirs ever lived."
+    if metrics.generated:
+        return "A simulation on one machine, with generated hospitals: no patient of theirs ever lived."
+    return "A simulation: the data of all hospitals lay on one machine; each was prepared by the study's rules."
 
 
 def _range(spec: DataSpec) -> str:

@@ -30,8 +30,10 @@ def limits_part(run: Run, words: Words) -> Part:
 def _found(run: Run) -> Iterator[str]:
     """Yield what follows from the run's own figures."""
     metrics = run.metrics
-    if metrics.simulation:
-        yield "Trained in a simulation: it shows that the study runs, and says nothing of real patients."
+    if metrics.simulation and metrics.generated:
+        yield "Trained on generated hospitals: it shows that the study runs, and says nothing of real patients."
+    elif metrics.simulation:
+        yield "Trained in a simulation: one machine held the data of all hospitals, and none of them ran the study."
     tested = metrics.final.get("count")
     if tested is not None and tested < FEW:
         yield f"Tested on {tested:.0f} held-out patients only: the figures may be off by much."

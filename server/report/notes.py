@@ -34,7 +34,8 @@ def notes(run: Run) -> list[Note]:
         found.append(Note("Why a figure is missing", _HIDDEN))
     found.append(Note("Pooled, not averaged", _POOLED))
     if metrics.simulation:
-        found.append(Note("Why you see each hospital’s exact figures", _SIMULATION))
+        words = _SIMULATION if metrics.generated else f"{_SIMULATION} {_OF_PEOPLE}"
+        found.append(Note("Why you see each hospital’s exact figures", words))
     return found
 
 
@@ -138,7 +139,10 @@ _POOLED = (
     "in one place. A mean of the hospitals’ own figures would differ."
 )
 _SIMULATION = (
-    "This was a simulation on one machine: the numbers of patients, quarantined files and metrics "
-    "of each hospital are shown because nobody is protected by hiding them. Real hospitals send "
+    "This was a simulation on one machine, which holds all data anyway: the numbers of patients, "
+    "quarantined files and metrics of each hospital are shown as they are. Real hospitals send "
     "the coordinator only what their policy allows, noised where it says so."
+)
+_OF_PEOPLE = (
+    "Where the patients are real, these figures are about them: keep the report with the data."
 )

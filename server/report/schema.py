@@ -48,7 +48,10 @@ class Privacy(Record):
 
 
 class RunMetrics(Record):
-    """`metrics.json`. `seconds` in seconds; `started` and `finished` in ISO 8601."""
+    """`metrics.json`. `seconds` in seconds; `started` and `finished` in ISO 8601.
+
+    `generated`: whether all hospitals of a simulation were generated; older runs do not say.
+    """
 
     study: str
     sites: dict[str, Site]
@@ -74,6 +77,7 @@ class RunMetrics(Record):
     started: str | None = None
     finished: str | None = None
     simulation: bool = True
+    generated: bool | None = None
 
 
 class RoundSite(Record):

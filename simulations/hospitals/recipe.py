@@ -96,6 +96,15 @@ def finish(directory: Path, recipe: Recipe, names: Sequence[str]) -> None:
     (directory / MARKER).unlink()
 
 
+def is_generated(folder: Path) -> bool:
+    """Tell whether a site's folder is one of generated hospitals: the manifest beside it names it."""
+    try:
+        manifest = json.loads((folder.parent / MANIFEST).read_text(encoding="utf-8"))
+        return folder.name in manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _finished(directory: Path, recipe: Recipe) -> bool:
     """The manifest is there, it is of this recipe, and no site has lost or gained a file."""
     try:

@@ -16,7 +16,7 @@ from pydicom.uid import CTImageStorage, RLELossless
 from common.errors import MachineError, RunError, StudyError
 from common.plugins import registry
 from simulations.hospitals import create, recipe
-from simulations.hospitals.recipe import MANIFEST, MARKER
+from simulations.hospitals.recipe import MANIFEST, MARKER, is_generated
 
 SITES, PATIENTS = 4, 6
 
@@ -141,6 +141,17 @@ def test_the_same_recipe_is_used_again_and_another_refused(hospitals: Path) -> N
     assert (hospitals / MANIFEST).stat().st_mtime_ns == before
     with pytest.raises(RunError, match="not empty"):
         make(hospitals, seed=8)
+
+
+def test_generated_hospitals_are_told_from_a_folder_beside_them(
+    hospitals: Path, tmp_path: Path
+) -> None:
+    generated = [path.parent for path in hospitals.glob("*/site.toml")]
+    assert generated
+    assert all(is_generated(folder) for folder in generated)
+    assert not is_generated(hospitals / "somebody-else")
+    (tmp_path / "hospital-1").mkdir()
+    assert not is_generated(tmp_path / "hospital-1")
 
 
 def test_what_a_site_keeps_for_itself_does_not_make_the_hospitals_strange(tmp_path: Path) -> None:

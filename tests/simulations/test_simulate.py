@@ -214,6 +214,7 @@ def test_figures_are_strict_json_with_all_keys(finished: Path) -> None:
     assert set(wanted.split()) <= set(metrics)
     assert metrics["rounds"] == 3
     assert metrics["seed"] == 7
+    assert (metrics["simulation"], metrics["generated"]) == (True, False)
     assert 0 <= metrics["final"]["auc"] <= 1
     site = metrics["sites"][NAMES[0]]
     wanted = "patients samples quarantined steps sigma epsilon delta bytes_sent"
@@ -276,13 +277,20 @@ def test_the_comparison_without_privacy_has_a_ledger_of_its_own(run: Run) -> Non
     assert metrics["sites"][NAMES[0]]["epsilon"] < 50
 
 
-def test_no_comparison_where_the_policy_forbids_it(run: Run, tmp_path: Path) -> None:
-    houses = write_hospitals(tmp_path / "strict", policy={"allow_non_private": False})
+def test_no_comparison_where_the_policy_forbids_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    houses = write_hospitals(tmp_path / "strict")
+    write_site(houses / NAMES[2], NAMES[2], 3, policy={"allow_non_private": False})
+    told: list[str] = []
+    monkeypatch.setattr("simulations.console.Console.note", lambda _, text: told.append(text))
     made = run(tiny_study(evaluation={"compare_non_private": True}), hospitals=houses)
     metrics = json.loads((made / "metrics.json").read_text())
     assert metrics["non_private"] is None
     assert (made / "model.safetensors").exists()
     assert not (made / "non-private").exists()
+    (why,) = (text for text in told if text.startswith("Not compared: Site 'hospital-3'"))
+    assert "elsewhere" not in why, "a comparison has the sites of its run"
 
 
 def test_training_without_privacy_needs_the_sites_leave(run: Run, tmp_path: Path) -> None:
@@ -303,6 +311,31 @@ def test_a_budget_that_is_too_small_for_the_whole_study_refuses_it_before_the_fi
         run(hospitals=houses)
     write_site(houses / NAMES[2], NAMES[2], 3, policy={"max_epsilon": 5.6, "delta": 1e-6})
     with pytest.raises(BudgetError, match="hospital-3"):
+        run(hospitals=houses)
+
+
+def test_who_refuses_is_named_with_the_way_to_go_on_without(run: Run, tmp_path: Path) -> None:
+    houses = write_hospitals(tmp_path / "poor")
+    write_site(houses / NAMES[2], NAMES[2], 3, policy={"max_epsilon": 0.5})
+    with pytest.raises(BudgetError) as alone:
+        run(hospitals=houses)
+    assert alone.value.fix.endswith(
+        "Or move the site's folder elsewhere, and simulate the others alone."
+    )
+    assert not list(tmp_path.glob("**/metrics.json")), "nothing was run"
+    (houses / NAMES[2]).rename(tmp_path / "elsewhere")
+    assert (run(hospitals=houses) / "metrics.json").exists()
+    write_site(houses / NAMES[1], NAMES[1], 2, policy={"max_epsilon": 0.5})
+    with pytest.raises(BudgetError, match="hospital-2") as too_few:
+        run(hospitals=houses)
+    assert "alone" not in too_few.value.fix
+
+
+def test_all_who_refuse_are_named(run: Run, tmp_path: Path) -> None:
+    houses = write_hospitals(tmp_path / "poor", policy={"max_epsilon": 0.5})
+    with pytest.raises(
+        BudgetError, match=r"'hospital-1'.*2 more refused: 'hospital-2', 'hospital-3'"
+    ):
         run(hospitals=houses)
 
 

@@ -60,14 +60,14 @@ def read_labels(
         DataError: file, column, label or split is wrong; no patient is named.
     """
     where = str(dataset.labels)
-    frame = tabular.read_table(dataset.labels, dataset.model_copy(update={"header": None}))
+    table = tabular.read_table(dataset.labels, dataset.model_copy(update={"header": None}))
     names = ("record", "patient_id", "label", "split", "start_seconds", "end_seconds")
-    frame = frame.rename(columns={dataset.local(name): name for name in names})
+    frame = table.rename(columns={dataset.local(name): name for name in names})
     by_record = dataset.patient == FROM_LABELS or "record" in frame.columns
     key = "record" if by_record else "patient_id"
     needed = [] if dataset.annotations or classes is None else ["label"]
     needed += [key, *(["patient_id"] if dataset.patient == FROM_LABELS else [])]
-    tabular.require(frame, needed, where=where, text=dataset)
+    tabular.require(table, map(dataset.local, needed), where=where, text=dataset)
     for column in dict.fromkeys(needed):
         frame = _without_blanks(frame, column, dataset, log)
     if classes is None:

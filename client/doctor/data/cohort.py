@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from client.doctor.data import notes
+from client.doctor.data import notes, targets
 from client.doctor.data.look import secret_of
 from client.doctor.findings import Finding, Patient, amber, green, red
 from client.doctor.site_file import section
@@ -43,7 +43,7 @@ def check(patient: Patient) -> Iterator[Finding]:
             "Who is held out is drawn with a stand-in for the site's secret: the counts by split are examples.",
             "Nothing to mend: 'consilium site init' makes the secret, and with it the split that counts.",
         )
-    yield from _classes(cohort, look.classes)
+    yield from targets.check(cohort, look.spec, look.classes)
     yield from _left_out(cohort.quarantine, name, config.kind, doubted=bool(look.doubted))
     yield from notes.findings(cohort.notes, look.doubted, section(patient.site, name))
 
@@ -64,35 +64,6 @@ def _size(cohort: Cohort, least: int) -> Iterator[Finding]:
         yield amber(
             "No patient is held out: this site cannot evaluate the model.",
             "Raise [data] test_fraction in the study, or mark test patients where the site declares the split.",
-        )
-
-
-def _classes(cohort: Cohort, classes: tuple[str, ...]) -> Iterator[Finding]:
-    """Count patients (those with at least one sample of a class) and samples."""
-    import numpy as np
-
-    if not classes or cohort.targets.ndim != 1:
-        return
-    test = cohort.is_test[cohort.patient]
-    trained = 0
-    for number, name in enumerate(classes):
-        mine = cohort.targets == number
-        counts = [
-            f"{len(np.unique(cohort.patient[mine & role])):,} patients ({int((mine & role).sum()):,} samples) {word}"
-            for role, word in ((~test, "train"), (test, "held out"))
-        ]
-        trained += bool((mine & ~test).any())
-        text = f"class '{name}': {', '.join(counts)}"
-        if (mine & ~test).any() and (mine & test).any():
-            yield green(text)
-        else:
-            yield amber(text, "A class that is absent from a split is neither learned nor judged.")
-    if trained < 2:
-        yield amber(
-            "All training patients here are of one class. The site can take part, since others may have the rest; "
-            "what is computed here alone tells nothing apart.",
-            "If you do have the other classes, see that the labels are complete and that `replace` in site.toml maps "
-            "them as meant.",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from client.data.arrays import ArraySource
 from client.data.config import ArrayDataset
 from client.data.samples import RawSamples
@@ -10,12 +12,13 @@ from common.data_spec import ArraySpec
 
 
 def read(dataset: ArrayDataset, spec: ArraySpec) -> Cases:
-    """Read all images of the file.
+    """Read all images of the file; each is told by its number in it, from 1.
 
     Raises:
         DataError: the file is missing or holds other images.
     """
-    return from_raw(samples(dataset, spec))
+    cases = from_raw(samples(dataset, spec))
+    return replace(cases, about={"image": list(range(1, len(cases.case) + 1))})
 
 
 def samples(dataset: ArrayDataset, spec: ArraySpec) -> RawSamples:

@@ -15,6 +15,7 @@ from client.data.dicom.slices import Vector
 from client.data.index.archive import archive
 from client.data.quarantine import QuarantineLog
 from client.use.cases import Cases
+from client.use.images import numbered
 from common.data_spec import ImageSpec
 from common.errors import StudyError
 
@@ -39,11 +40,13 @@ def read(dataset: DicomDataset, spec: ImageSpec) -> Cases:
         chosen = list(selection.cuts(log))
         made = read_samples(chosen, Recipe(plain), log)
     owners = np.array(selection.owners, np.int64)[made.kept]
+    cuts = [chosen[number] for number in made.kept]
     return Cases(
         inputs=made.inputs,
         case=owners,
         names=patients,
-        cuts=[chosen[number] for number in made.kept],
+        about=numbered(cuts, owners.tolist()),
+        cuts=cuts,
         quarantine=log.result(),
     )
 

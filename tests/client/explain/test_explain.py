@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from client.site import Site
 from common.cli import build
-from common.errors import ConsiliumError
+from common.errors import ConsiliumError, StudyError
 from common.models import build_model
 from common.study import Study
 from common.study_file import dump_study
@@ -146,6 +146,27 @@ def test_refusals(
     with pytest.raises(ConsiliumError, match=message):
         run(model, table, "--out", tmp_path / "out", *options)
     assert not (tmp_path / "out").exists(), "nothing is written"
+
+
+def test_methods_of_which_none_suits_the_network(
+    tmp_path: Path, make_study: MakeStudy, make_site: Callable[..., Site]
+) -> None:
+    model = untrained(tmp_path / "run", make_study(model={"name": "mlp", "hidden": [4]}))
+    asked = (model, "--site", make_site().folder, "--out", tmp_path / "out")
+    picky = ("--method", "attention", "--method", "grad-cam")
+    with pytest.raises(StudyError, match=r"Attention: .* no attention.*; Grad-CAM") as refused:
+        run(*asked, *picky)
+    assert refused.value.fix == "These can: saliency, integrated-gradients, occlusion."
+    assert not (tmp_path / "out").exists()
+    assert "3 cases explained" in run(*asked, *picky, "--method", "saliency")
+    assert "No Grad-CAM" in (tmp_path / "out" / "explanations.html").read_text()
+
+
+def test_a_method_that_suits_a_table_is_named(tmp_path: Path, make_study: MakeStudy) -> None:
+    model, table = table_run(tmp_path, make_study)
+    with pytest.raises(StudyError) as refused:
+        run(model, table, "--out", tmp_path / "out", "--method", "grad-cam")
+    assert refused.value.fix.endswith("occlusion, attention.")
 
 
 def test_nothing_to_explain(tmp_path: Path, make_study: MakeStudy) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydicom import dcmread
 from tiny_hospitals import SECRET_WORD, write_site
 from trained_runs import trained_with, write_run
 from typer.testing import CliRunner
@@ -134,6 +135,49 @@ def test_who_learned_from_masks_to_point_points(
     (row,) = table(tmp_path / "out")
     assert float(row["score_1"]) > 0.5
     assert {name: float(row[name]) for name in columns} == pytest.approx(columns, abs=0.01)
+
+
+DETECTION: dict[str, Any] = {
+    "task": {"name": "detection", "candidates": 1, "least_score": 0.0},
+    "model": {"name": "centre-net", "channels": [4, 4], "width": 4, "stride": 1},
+}
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_finds_say_in_which_image_they_are(tmp_path: Path, planes: int) -> None:
+    """A patient with two series of two slices has four rows, and each leads to its image."""
+    (tmp_path / "ct").mkdir()
+    volume = np.random.default_rng(2).uniform(-900, 100, (2, 8, 8)).astype(np.float32)
+    for name in ("x", "y"):
+        series = Series(name, "ZQX-P1", "F", 60, (-7.0, 1.0, -100.0), 1.0, 2.5)
+        paths = [tmp_path / "ct" / f"{name}{n}.dcm" for n in range(2)]
+        write_series(series, volume, SCANNERS[0], paths)
+    data = {"kind": "dicom", "image_size": 8, "labels": "points", "structures": ["mass"]}
+    trained = trained_with(**DETECTION, data=data | {"planes": planes, "spacing_mm": 1.0})
+    for own in (False, True):
+        predict(Order(trained, tmp_path / str(own), CPU, own_names=own), tmp_path / "ct")
+    rows, named = table(tmp_path / "False"), table(tmp_path / "True")
+    assert sorted({(row["series"], row["instance"]) for row in rows}) == [
+        (series, instance) for series in "12" for instance in "12"
+    ]
+    assert "file" not in rows[0], "the name of a file may identify"
+    assert list(rows[0])[:4] == ["case", "series", "instance", "score_1"]
+    for row in named:
+        found = dcmread(tmp_path / "ct" / row["file"])
+        assert int(row["instance"]) == found.InstanceNumber
+        assert float(row["z_mm_1"]) == pytest.approx(found.ImagePositionPatient[2], abs=0.01)
+
+
+def test_finds_in_arrays_say_in_which_image_they_are(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (4, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "i.npz", images=images, patients=["a", "b", "a", "a"])
+    data = {"kind": "arrays", "image_size": 8, "labels": "points", "structures": ["mass"]}
+    data |= {"max_samples_per_patient": 2}
+    predict(Order(trained_with(**DETECTION, data=data), tmp_path / "out", CPU), tmp_path / "i.npz")
+    found = [(row["case"], row["image"]) for row in table(tmp_path / "out")]
+    assert len(found) == 3
+    assert ("case-0002", "2") in found
+    assert {image for case, image in found if case == "case-0001"} < {"1", "3", "4"}
 
 
 def test_answers_of_every_kind_of_target() -> None:

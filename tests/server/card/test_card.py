@@ -120,17 +120,38 @@ def test_groups_are_shown_and_their_absence_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"simulation": True}, "says nothing of real patients"),
+        ({"simulation": True, "generated": True}, "says nothing of real patients"),
+        ({"simulation": True, "generated": True}, "no patient of theirs ever lived"),
+        ({"simulation": True, "generated": False}, "one machine held the data of all hospitals"),
+        ({"simulation": True, "generated": False}, "data of all hospitals lay on one machine"),
+        ({"simulation": True}, "Trained in a simulation"),
         ({"final": {"auc": 0.7, "count": 30}}, "Tested on 30 held-out patients only"),
         ({"sites": {"a": {"epsilon": 12.0}}}, "ε of 12.0 is a weak promise"),
         ({"privacy": {"enabled": False}}, "Treat the weights as patient data"),
         ({"final": {"skill": -0.1, "rmse": 20.0}}, "no better than the last reading"),
     ],
-    ids=["simulation", "few", "weak", "no privacy", "no skill"],
+    ids=[
+        "generated",
+        "made up",
+        "simulation",
+        "one machine",
+        "older run",
+        "few",
+        "weak",
+        "no privacy",
+        "no skill",
+    ],
 )
 def test_reasons_to_doubt(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     assert said in card(tmp_path / "doubtful", **changes)
     assert said not in card(tmp_path / "sound")
+
+
+def test_only_generated_hospitals_say_nothing_of_real_patients(tmp_path: Path) -> None:
+    for generated in (False, None):
+        text = card(tmp_path / str(generated), simulation=True, generated=generated)
+        assert "real patients" not in text
+        assert ("ever lived" in text) == (generated is None), "an older run does not know"
 
 
 def test_the_command_and_a_folder_without_a_run(tmp_path: Path) -> None:

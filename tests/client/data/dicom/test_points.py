@@ -12,6 +12,7 @@ import pytest
 
 from client.data.cohort import Cohort
 from client.data.points import rows_of
+from client.data.quarantine_advice import advice
 from common.errors import DataError
 
 Build = Callable[..., Cohort]
@@ -119,12 +120,25 @@ def test_nothing_found_and_not_known(build: Build, write_ct: Write, tmp_path: Pa
     assert sorted((cohort.targets[:, :, -1] > 0).sum(axis=1).tolist()) == [0, 1]
     counts = dict(cohort.quarantine.counts)
     assert counts["label row with half a point"] == 2
-    (tmp_path / "l.csv").write_text(f"{HEADER}\na,1,2,3,0\n")
-    with pytest.raises(DataError, match="1 diameters are not more than 0"):
-        build(SITE, SPEC)
     (tmp_path / "l.csv").write_text("patient_id,x_mm,y_mm,z_mm\na,1,2,3\n")
     with pytest.raises(DataError, match="diameter_mm"):
         build(SITE, SPEC)
+
+
+@pytest.mark.parametrize("diameter", ["0", "-4", "4 mm", "inf"])
+def test_a_finding_without_a_size_leaves_out_its_patient(
+    build: Build, write_ct: Write, tmp_path: Path, diameter: str
+) -> None:
+    """What else is known of the patient is not enough; the others stay."""
+    rows = [row("a", MIDDLE, 5.0), row("b", MIDDLE, 5.0), f"b,1,2,3,{diameter}"]
+    site(tmp_path, write_ct, rows, "ab")
+    cohort = build(SITE, {**SPEC, "depth": 12})
+    assert cohort.patients == 1
+    reasons = [reason for reason in cohort.quarantine.counts if reason.startswith("label row")]
+    assert len(reasons) == 1
+    assert cohort.quarantine.counts[reasons[0]] == 1
+    assert ("diameter" in reasons[0]) == (diameter in ("0", "-4"))
+    assert ("mm" in advice(reasons[0], "dicom")) == ("diameter" in reasons[0])
 
 
 def test_points_outside_a_sample_are_not_in_it(

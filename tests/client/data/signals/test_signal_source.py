@@ -120,6 +120,15 @@ def test_all_windows_of_a_patient_stay_together(build: Build, tmp_path: Path) ->
     assert few.samples == 48
 
 
+def test_a_column_of_the_labels_is_called_as_the_site_calls_it(
+    build: Build, tmp_path: Path
+) -> None:
+    write_wfdb(tmp_path / "rec", "one", {"II": tone(250)})
+    (tmp_path / "labels.csv").write_text("record,patient_id,label\none,zz,normal\n")
+    with pytest.raises(DataError, match=r"no column 'pid'.*maps 'patient_id' to it"):
+        build(SITE + 'columns = {patient_id = "pid"}\n', SPEC, CLASSES)
+
+
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
