@@ -18,7 +18,7 @@ from pathlib import Path
 import benchmarks.tasks
 from benchmarks.measure import machine
 from benchmarks.tasks.case import Case, Result
-from benchmarks.tasks.places import in_one_place
+from benchmarks.tasks.places import without_federation
 from benchmarks.tasks.runs import federated, trivial
 from benchmarks.tasks.table import line, write
 from simulations.bundled import bundled_names, hospitals_for, study_path
@@ -34,7 +34,7 @@ def measure(case: Case, folder: Path) -> Result:
     headline = build_task(load_study(case.study)).headline
     eight = federated(case, folder / "eight", 8.0, compare=True)
     three = federated(case, folder / "three", 3.0, compare=False)
-    together, alone = in_one_place(case)
+    elsewhere = without_federation(case)
     return Result(
         name=case.name,
         metric=headline,
@@ -42,8 +42,9 @@ def measure(case: Case, folder: Path) -> Result:
         without=(eight["non_private"] or {}).get(headline),
         epsilon_8=eight["final"].get(headline),
         epsilon_3=three["final"].get(headline),
-        in_one_place=together,
-        alone=alone,
+        in_one_place=elsewhere.same_passes,
+        same_steps=elsewhere.same_steps,
+        alone=elsewhere.alone,
         seconds=eight["seconds_a_round"],
         parameters=eight["parameters"],
         target=case.target,

@@ -38,7 +38,8 @@ class Result:
         without: federated without privacy.
         epsilon_8: federated, ε = 8 for each patient.
         epsilon_3: federated, ε = 3.
-        in_one_place: the same training on all sites' patients together.
+        in_one_place: the same training on all sites' patients together, with as many passes over them.
+        same_steps: the same with as many steps as a site takes.
         alone: mean over the sites of what a site's own model reaches.
         seconds: of a private round, the median.
         parameters: of the network.
@@ -58,6 +59,7 @@ class Result:
     parameters: int
     target: float | None
     machine: str
+    same_steps: float | None = None
 
     def save(self) -> None:
         """Write it beside the others; numbers that are none become null."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +18,33 @@ from client.training.workspace import Silent, Workspace
 from common.privacy.noise import SecureRandom
 from common.study import Study
 from common.study_file import load_study
-from common.tasks import build_task
-from common.tasks.base import LOWER_IS_BETTER
 from simulations.sites import SimulatedSites, find_sites, forget_warm_agents
 
 
-def in_one_place(case: Case) -> tuple[float, float]:
-    """Return the headline on all held-out patients: of one model of all patients, and the mean of the sites' own.
+@dataclass(frozen=True)
+class Reached:
+    """The headline on all held-out patients, without a federation.
 
-    A site's own model is tried on the held-out patients of all sites, as the others are: so no two models' scores are
-    mixed, and what a site misses of the others' patients shows. In one place the training is made twice, with as many
-    passes over the patients as a site makes and with as many steps as a site takes; the better one counts.
+    Attributes:
+        same_passes: of one model of all patients, trained with as many passes over them as a site makes over its own.
+        same_steps: the same, trained with as many steps as a site takes.
+        alone: the mean of the sites' own models. Each is tried on the held-out patients of all sites, as the others
+            are: so no two models' scores are mixed, and what a site misses of the others' patients shows.
     """
+
+    same_passes: float
+    same_steps: float
+    alone: float
+
+
+def without_federation(case: Case) -> Reached:
+    """Train in one place, twice, and at every site alone."""
     study = _plain(load_study(case.study))
     cohorts = cohorts_of(study, case.hospitals)
     everybody = merged(cohorts)
-    reached = [_reached(length, everybody, everybody) for length in _lengths(study, len(cohorts))]
-    best = min if build_task(study).headline in LOWER_IS_BETTER else max
-    together = best(reached)
+    together = [_reached(s, everybody, everybody) for s in _lengths(study, len(cohorts))]
     alone = [_reached(study, cohort, everybody) for cohort in cohorts]
-    return together, float(np.mean([value for value in alone if not math.isnan(value)]))
+    return Reached(*together, float(np.mean([value for value in alone if not math.isnan(value)])))
 
 
 def merged(cohorts: list[Cohort]) -> Cohort:
@@ -59,15 +67,17 @@ def _plain(study: Study) -> Study:
     return study.without_privacy().model_copy(update={"evaluation": rules})
 
 
-def _lengths(study: Study, sites: int) -> list[Study]:
+def _lengths(study: Study, sites: int) -> tuple[Study, Study]:
     """Return the study with as many passes over all patients as a site makes over its own, and with as many steps."""
     training = study.training
     if training.local_steps is not None:
-        change = {"local_steps": training.local_steps * sites}
-    else:
-        change = {"local_epochs": (training.local_epochs or 1) / sites}
-    other = study.model_copy(update={"training": training.model_copy(update=change)})
-    return [study, other]
+        return _longer(study, local_steps=training.local_steps * sites), study
+    return study, _longer(study, local_epochs=(training.local_epochs or 1) / sites)
+
+
+def _longer(study: Study, **length: float) -> Study:
+    training = study.training.model_copy(update=length)
+    return study.model_copy(update={"training": training})
 
 
 def cohorts_of(study: Study, hospitals: Path) -> list[Cohort]:

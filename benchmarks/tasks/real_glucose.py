@@ -103,13 +103,13 @@ sampling_rate = "1/2"
 samples_per_patient = 16
 
 [federation]
-rounds = 30
+rounds = 60
 min_sites = 5
 deadline_seconds = 3600
 
 [evaluation]
 per = "sample"
-every = 30
+every = 60
 """
 
 

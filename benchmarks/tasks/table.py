@@ -9,14 +9,14 @@ from benchmarks.tasks.case import Result, saved
 PAGE = Path(__file__).parents[1] / "RESULTS.md"
 BEGIN, END = "<!-- bench-tasks -->", "<!-- /bench-tasks -->"
 HEAD = """\
-| study | figure | trivial | without privacy | ε = 8 | ε = 3 | in one place | alone | seconds a round |
-|---|---|---|---|---|---|---|---|---|"""
+| study | figure | trivial | without privacy | ε = 8 | ε = 3 | one place: passes | one place: steps | alone | s/round |
+|---|---|---|---|---|---|---|---|---|---|"""
 INTRO = """\
 ## Tasks (`make bench-tasks`)
-Figures are of the held-out patients of all sites together. *In one place*: the same training on all sites' patients in
-one house, with as many passes over them as a site makes or with as many steps as a site takes, whichever is better.
-*Alone*: each site's own model, tried on all sites' held-out patients; the mean. ε is for each patient over the whole
-study, δ as the study says. *Seconds a round*: of a private round, the median."""
+Figures are of the held-out patients of all sites together. *One place*: the same training on all sites' patients in
+one house, with as many passes over them as a site makes over its own (so, with four sites, four times as many steps),
+and with as many steps as a site takes. *Alone*: each site's own model, tried on all sites' held-out patients; the mean.
+ε is for each patient over the whole study, δ as the study says. *Seconds a round*: of a private round, the median."""
 
 
 def line(result: Result) -> str:
@@ -28,6 +28,7 @@ def line(result: Result) -> str:
         result.epsilon_8,
         result.epsilon_3,
         result.in_one_place,
+        result.same_steps,
         result.alone,
     )
     shown = ["–" if value is None else f"{value:.{digits}f}" for value in figures]
