@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -27,7 +28,20 @@ ROW = "\x1fpatient"
 """The column of patients that a table is given here: where it has none, every row is a patient."""
 
 
-def column_of(dataset: DatasetConfig, name: str, archive: Archive | None) -> pd.Series[Any] | None:
+@dataclass(frozen=True)
+class Known:
+    """What a site knows of its patients in one column.
+
+    Attributes:
+        values: each patient's first known value, as text; the index names the patients.
+        text: how these values are written.
+    """
+
+    values: pd.Series[Any]
+    text: TextFormat
+
+
+def column_of(dataset: DatasetConfig, name: str, archive: Archive | None) -> Known | None:
     """Return a column's first known value of every patient, or nothing where the site has no such column.
 
     Args:
@@ -40,13 +54,15 @@ def column_of(dataset: DatasetConfig, name: str, archive: Archive | None) -> pd.
     """
     if isinstance(dataset, FusedDataset):
         found = (column_of(part, name, None) for part in dataset.parts.values())
-        return next((values for values in found if values is not None), None)
+        return next((known for known in found if known is not None), None)
     frame, patient = _frame(dataset)
-    local = dataset.local(name) if isinstance(dataset, TextFormat) else name
-    if frame is not None and local in frame.columns:
-        return _first(frame[patient], frame[local], dataset)
+    text = dataset if isinstance(dataset, TextFormat) else TextFormat()
+    if frame is not None and text.local(name) in frame.columns:
+        return Known(_first(frame[patient], frame[text.local(name)], dataset), text)
     if archive is not None and name in COLUMNS:
-        return header_values(archive, name, list(archive.patients()))
+        # Headers have one way to write numbers, and ages in years, whatever the site's tables have.
+        own = TextFormat(replace=text.replace)
+        return Known(header_values(archive, name, list(archive.patients())), own)
     return None
 
 
@@ -57,13 +73,14 @@ def _frame(dataset: DatasetConfig) -> tuple[pd.DataFrame | None, str]:
     if isinstance(dataset, MoleculeDataset) and dataset.patient is None:
         return None, ""  # compounds have no sex and no age
     if isinstance(dataset, EpisodeDataset | MoleculeDataset):
-        return tabular.joined(
-            tabular.read_table(dataset.path, dataset), dataset.join, dataset
-        ), str(dataset.patient)
+        frame = tabular.joined(tabular.read_table(dataset.path, dataset), dataset.join, dataset)
+        where = str(dataset.path)
+        return tabular.kept(frame, dataset.filter, where=where, text=dataset), str(dataset.patient)
     if isinstance(dataset, RecordDataset):
         text = dataset.model_copy(update={"header": None})
-        frame = tabular.read_table(dataset.outcomes, text)
-        return tabular.joined(frame, dataset.join, text), dataset.patient
+        frame = tabular.joined(tabular.read_table(dataset.outcomes, text), dataset.join, text)
+        where = str(dataset.outcomes)
+        return tabular.kept(frame, dataset.filter, where=where, text=text), dataset.patient
     if isinstance(dataset, DicomDataset | SignalDataset):
         labels = tabular.read_table(dataset.labels, dataset.model_copy(update={"header": None}))
         return _if_any(labels, dataset.local("patient_id"))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from client.data import tabular
 from client.data.config_base import TextFormat
+from client.data.units import conversion
 from common.subgroups import Subgroup
 
 NOWHERE = -1
@@ -15,20 +16,24 @@ NOWHERE = -1
 
 
 def group_numbers(
-    values: pd.Series[str], subgroup: Subgroup, text: TextFormat
+    values: pd.Series[str], subgroup: Subgroup, text: TextFormat, unit: str = ""
 ) -> NDArray[np.int64]:
     """Return the number of each value's group, −1 where it is missing or in none.
 
     Args:
         values: of the site's column, as text.
         subgroup: the study's division.
-        text: how the site writes it; its `replace`, `scale` and `offset` of the column apply.
+        text: how the site writes it; its `replace`, `units`, `scale` and `offset` of the column apply.
+        unit: the study's, of the bands; empty: not stated.
+
+    Raises:
+        DataError: the site's unit cannot be converted to the bands'.
     """
     words = tabular.replaced(values, text.replace.get(subgroup.source, {}))
     if subgroup.bands is None:
         return _named(words, subgroup)
-    scale, offset = (mapping.get(subgroup.source) for mapping in (text.scale, text.offset))
-    numbers = tabular.numbers(words, text) * (1.0 if scale is None else scale) + (offset or 0.0)
+    own = conversion(subgroup.source, unit, text, where=f"subgroup '{subgroup.name}'")
+    numbers = tabular.numbers(words, text) * own.factor + own.offset
     found = np.searchsorted(subgroup.bands, numbers, side="right")
     return np.where(np.isnan(numbers), NOWHERE, found).astype(np.int64)
 

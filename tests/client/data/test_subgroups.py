@@ -90,6 +90,51 @@ def test_a_column_that_is_not_there_is_said_and_nobody_is_in_a_group(
     assert any("no column 'age'" in note for note in found.notes)
 
 
+def test_bands_are_in_the_studys_unit(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,x,y,age\na,1,0,360\nb,2,1,600\n")
+    site = 'kind = "table"\npath = "t.csv"\npatient = "id"\nunits = {age = "mo"}\n'
+    assert by_input(read(site, TABLE, AGE)) == [[0], [1]], "age has years, where nothing is said"
+    months = {"name": "age", "minimum": 0, "maximum": 900, "unit": "mo"}
+    spec = {**TABLE, "features": [*TABLE["features"], months]}
+    assert by_input(read(site, spec, AGE)) == [[2], [2]], "bands have the unit of the input"
+
+
+def test_words_that_are_in_no_group_are_said(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,x,y,sex,age\na,1,0,0,50\nb,2,1,1,60\n")
+    found = read('kind = "table"\npath = "t.csv"\npatient = "id"\n', TABLE, SEX, AGE)
+    said = [note for note in found.notes if "No value of" in note]
+    assert len(said) == 1
+    assert "'replace.sex'" in said[0]
+
+
+def test_rows_that_the_site_leaves_out_tell_nothing(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("id,who,y,sex,use\n1,a,0,M,no\n2,a,0,F,yes\n3,b,1,M,yes\n")
+    (tmp_path / "r.csv").write_text("id,t,v\n1,1,1\n2,1,2\n3,1,3\n")
+    site = (
+        'kind = "records"\npath = "r.csv"\noutcomes = "o.csv"\nrecord = "id"\npatient = "who"\n'
+        'time = "t"\ntime_unit = "minutes"\nfilter = { use = ["yes"] }\n'
+    )
+    spec = {
+        "kind": "records",
+        "variables": [{"name": "v", "minimum": 0, "maximum": 10}],
+        "history_minutes": 60,
+        "target": "y",
+        "positive": [1],
+    }
+    assert by_input(read(site, spec, SEX)) == [[0], [1]]
+
+
+def test_a_part_of_fused_data_has_its_own_words(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('id,x,y,sex,age\na,1,0,w,"30,5"\nb,2,1,m,"61,0"\n')
+    site = (
+        'kind = "fused"\n[data.parts.record]\nkind = "table"\npath = "t.csv"\npatient = "id"\n'
+        'decimal = ","\nreplace.sex = { w = "F" }\n'
+        '[data.parts.more]\nkind = "table"\npath = "t.csv"\npatient = "id"\n'
+    )
+    spec = {"kind": "fused", "target": "record", "parts": {"record": TABLE, "more": TABLE}}
+    assert sorted(by_input(read(site, spec, SEX, AGE))) == [[0, 0], [1, 2]]
+
+
 def test_the_cache_keeps_the_groups_and_other_groups_are_another_entry(
     read: Read, tmp_path: Path
 ) -> None:
@@ -132,5 +177,7 @@ def test_dicom_headers_tell_sex_and_age(
         write_ct(tmp_path / "d" / f"{name}.dcm", PIXELS + 30 * number, name, **header)
     site = 'kind = "dicom"\npath = "d"\nlabels = "l.csv"\n'
     assert by_input(read(site, IMAGES, SEX, AGE)) == [[0, 0], [1, 2], [-1, -1]]
+    marks = site + 'decimal = ","\nthousands = "."\nunits = { age = "mo" }\n'
+    assert by_input(read(marks, IMAGES, AGE)) == [[0], [2], [-1]], "those of tables, not of headers"
     (tmp_path / "l.csv").write_text("patient_id,label,sex\na,no,M\nb,yes,M\nc,no,F\n")
     assert by_input(read(site, IMAGES, SEX)) == [[1], [1], [0]], "the table comes before the files"
