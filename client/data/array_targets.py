@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells
 from client.data.config import ArrayDataset
 from client.data.config_base import TextFormat
 from client.data.points import rows_of
@@ -75,7 +75,7 @@ def has_label(labels: NDArray[Any]) -> NDArray[np.bool_]:
         known: NDArray[np.bool_] = ~np.isnan(labels.reshape(-1))
         return known
     if labels.size == len(labels) and labels.dtype.kind in "US":
-        return ~tabular.is_missing(pd.Series(_words(labels.reshape(-1)), dtype=str), TextFormat())
+        return ~cells.is_missing(pd.Series(_words(labels.reshape(-1)), dtype=str), TextFormat())
     return np.ones(len(labels), dtype=np.bool_)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells
 from client.data.config_base import TextFormat
 from client.data.units import conversion
 from common.data_spec import Feature
@@ -44,7 +44,7 @@ def encode(
     notes: list[str] = []
     for feature in features:
         values = _values(frame, columns, feature)
-        missing = tabular.is_missing(values, columns.text)
+        missing = cells.is_missing(values, columns.text)
         if feature.type == "number":
             block, missing = _number(values, missing, feature, columns, notes)
         elif feature.type == "flag":
@@ -63,7 +63,7 @@ def _values(frame: pd.DataFrame, columns: Columns, feature: Feature) -> pd.Serie
     if feature.name in columns.absent:
         return pd.Series([""] * len(frame), dtype=str)
     column = frame[columns.text.local(feature.name)]
-    return tabular.replaced(column, columns.text.replace.get(feature.name, {}))
+    return cells.replaced(column, columns.text.replace.get(feature.name, {}))
 
 
 def _number(
@@ -106,7 +106,7 @@ def _parsed(
     Raises:
         DataError: not one of the values is a number.
     """
-    parsed = tabular.numbers(values, columns.text)
+    parsed = cells.numbers(values, columns.text)
     unread = int((np.isnan(parsed) & ~missing).sum())
     if unread and unread == int((~missing).sum()):
         raise DataError(
@@ -147,14 +147,14 @@ def _category(
 ) -> NDArray[np.float32]:
     """One-hot: 1 and -1; a missing value without fill is 0 throughout."""
     categories = feature.categories or ()
-    hot = np.stack([tabular.matches(values, [c]) for c in categories], axis=1)
+    hot = np.stack([cells.matches(values, [c]) for c in categories], axis=1)
     encoded = np.where(hot, 1.0, -1.0)
     other = int((~hot.any(axis=1) & ~missing).sum())
     if other:
         notes.append(f"'{feature.name}': {other} values are in no category of the study.")
     if feature.fill is not None:
-        names = [tabular.as_text(c) for c in categories]
-        encoded[missing] = np.where(np.array(names) == tabular.as_text(feature.fill), 1.0, -1.0)
+        names = [cells.as_text(c) for c in categories]
+        encoded[missing] = np.where(np.array(names) == cells.as_text(feature.fill), 1.0, -1.0)
     else:
         encoded[missing] = 0.0
     return encoded.astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import parquet, tabular
+from client.data import cells, parquet, tabular
 from client.data.config import SeriesDataset
 from client.data.config_base import TextFormat
 from client.data.files import File, Reader, unpack, walk
@@ -133,11 +133,11 @@ def _grouped(
     frame: pd.DataFrame, dataset: SeriesDataset, log: QuarantineLog, unit: Conversion
 ) -> list[Recording]:
     """Parse, drop what is missing and split by patient and recording."""
-    values = tabular.replaced(frame[dataset.value], dataset.replace.get("value", {}))
-    value = tabular.numbers(values, dataset) * unit.factor + unit.offset
+    values = cells.replaced(frame[dataset.value], dataset.replace.get("value", {}))
+    value = cells.numbers(values, dataset) * unit.factor + unit.offset
     clock = Clock(dataset.time_unit, dataset.time_format, dataset, str(dataset.path))
     minutes = clock.minutes(frame[dataset.time], dataset.time)
-    nameless = tabular.is_missing(frame[dataset.patient], dataset)
+    nameless = cells.is_missing(frame[dataset.patient], dataset)
     _count(log, nameless, "reading without patient id")
     _count(log, np.isnan(minutes) & ~nameless, "reading without a usable time")
     _count(log, np.isnan(value) & ~np.isnan(minutes) & ~nameless, "reading without a value")

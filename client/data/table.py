@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import TableDataset
 from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
@@ -78,9 +78,9 @@ def _time(
     if spec.follow_up is None or spec.follow_up.time is None:
         return None
     name = spec.follow_up.time
-    text = tabular.replaced(frame[dataset.local(name)], dataset.replace.get(name, {}))
+    text = cells.replaced(frame[dataset.local(name)], dataset.replace.get(name, {}))
     unit = conversion(name, spec.follow_up.unit, dataset, where=str(dataset.path))
-    return tabular.numbers(text, dataset) * unit.factor + unit.offset
+    return cells.numbers(text, dataset) * unit.factor + unit.offset
 
 
 def _usable(
@@ -94,7 +94,7 @@ def _usable(
 ) -> NDArray[np.bool_]:
     reasons: list[tuple[str, NDArray[np.bool_]]] = []
     if dataset.patient is not None:
-        reasons.append(("no patient id", tabular.is_missing(patients, dataset)))
+        reasons.append(("no patient id", cells.is_missing(patients, dataset)))
     reasons += target.faults()
     if time is not None:
         reasons.append(("no follow-up time", np.isnan(time)))
@@ -102,7 +102,7 @@ def _usable(
     for feature in spec.features:
         if feature.required and feature.name not in dataset.absent:
             column = frame[dataset.local(feature.name)]
-            reasons.append((f"no {feature.name}", tabular.is_missing(column, dataset)))
+            reasons.append((f"no {feature.name}", cells.is_missing(column, dataset)))
     usable = np.ones(len(frame), dtype=np.bool_)
     for reason, bad in reasons:
         for row in np.flatnonzero(bad & usable):

@@ -1,7 +1,7 @@
 """Reads a site's tables as text, with errors that name the file, the column and the nearest name.
 
-Everything is read as text first: a leading zero of an identifier survives, and what counts as
-missing is decided here, once, for all formats.
+Everything is read as text first: a leading zero of an identifier survives. What the words of a cell mean is decided
+once for all formats, in `client.data.cells`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from client.data import column_keys, parquet
+from client.data import cells, column_keys, parquet
 from client.data.config_base import Filter, Join, TextFormat
 from common import plugins
-from common.data_spec import Scalar
 from common.errors import DataError
-
-_BLANK = {"", "na", "n/a", "nan", "null", "<na>", "#n/a"}
 
 
 def read_table(path: Path, text: TextFormat, wanted: Collection[str] | None = None) -> pd.DataFrame:
@@ -218,72 +213,6 @@ def require(
         )
 
 
-def is_missing(values: pd.Series[Any], text: TextFormat) -> NDArray[np.bool_]:
-    """Tell which values mean "missing"; numbers are compared as numbers (-1 is -1.0, and -1,0)."""
-    found = matches(values, text.missing) | values.str.casefold().isin(_BLANK).to_numpy(bool)
-    return found | matches(_plain(values, text), text.missing) if _is_odd(text) else found
-
-
-def matches(values: pd.Series[Any], tokens: Sequence[Scalar]) -> NDArray[np.bool_]:
-    """Tell which values are one of the tokens; numbers are compared as numbers."""
-    found = values.isin([as_text(token) for token in tokens]).to_numpy(bool, copy=True)
-    numbers = [float(token) for token in tokens if _is_number(token)]
-    if numbers:
-        found |= np.isin(pd.to_numeric(values, errors="coerce").to_numpy(float), numbers)
-    return found
-
-
-def as_text(value: Scalar) -> str:
-    """Write a value of a TOML file as a table would (true, 3, 0.5, abc)."""
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
-
-
-def _is_number(value: Scalar) -> bool:
-    try:
-        return bool(np.isfinite(float(value))) and not isinstance(value, bool)
-    except ValueError:
-        return False
-
-
-def replaced(values: pd.Series[Any], mapping: dict[str, Scalar]) -> pd.Series[Any]:
-    """Exchange the site's words for the study's; numbers are compared as numbers."""
-    result = values.copy()
-    for old, new in mapping.items():
-        result[matches(values, [old])] = as_text(new)
-    return result
-
-
-def numbers(values: pd.Series[Any], text: TextFormat) -> NDArray[np.float64]:
-    """Return the values as numbers, NaN where they are missing or no finite number."""
-    plain = _plain(values, text) if _is_odd(text) else values
-    parsed = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, copy=True)
-    parsed[is_missing(values, text) | ~np.isfinite(parsed)] = np.nan
-    return parsed
-
-
-def _is_odd(text: TextFormat) -> bool:
-    """Tell whether numbers have to be rewritten before they can be read."""
-    return text.decimal != "." or text.thousands is not None
-
-
-def _plain(values: pd.Series[Any], text: TextFormat) -> pd.Series[Any]:
-    """Write numbers with a point and without marks between thousands.
-
-    What does not follow the site's marks becomes blank, and so does what could be read in two ways: where the decimal
-    mark is a comma, 1.234 may be one and a quarter, or a thousand and more.
-    """
-    mark = re.escape(text.thousands or ".")
-    grouped = values.str.fullmatch(
-        rf"[+-]?\d{{1,3}}(?:{mark}\d{{3}})+(?:{re.escape(text.decimal)}\d*)?"
-    )
-    if text.thousands is None:
-        plain = values.mask(grouped, "")
-    else:
-        joined = values.str.replace(text.thousands, "", regex=False)
-        plain = values.mask(values.str.contains(mark), "").mask(grouped, joined)
-    return plain.str.replace(text.decimal, ".", regex=False)
-
-
 def kept(frame: pd.DataFrame, keep: Filter, *, where: str, text: TextFormat) -> pd.DataFrame:
     """Keep the rows where every column of the filter has one of its values.
 
@@ -292,9 +221,9 @@ def kept(frame: pd.DataFrame, keep: Filter, *, where: str, text: TextFormat) -> 
     """
     require(frame, keep, where=where, text=text, key="`filter`")
     for name, values in keep.items():
-        frame = frame[matches(frame[name], values)]
+        frame = frame[cells.matches(frame[name], values)]
         if frame.empty:
-            wanted = " or ".join(repr(as_text(value)) for value in values)
+            wanted = " or ".join(repr(cells.as_text(value)) for value in values)
             raise DataError(
                 f"No row is left where '{name}' is {wanted}.",
                 where=where,

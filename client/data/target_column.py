@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells
 from client.data.config_base import TextFormat
 from client.data.targets import class_numbers
 from client.data.units import conversion
@@ -48,17 +48,15 @@ class TargetColumn:
         Raises:
             DataError: the site's unit cannot be converted.
         """
-        words = tabular.replaced(frame[text.local(spec.target)], text.replace.get(spec.target, {}))
+        words = cells.replaced(frame[text.local(spec.target)], text.replace.get(spec.target, {}))
         if spec.value is None:
             return cls(spec, text, where, words, None)
         unit = conversion(spec.target, spec.value.unit, text, where=where)
-        return cls(
-            spec, text, where, words, tabular.numbers(words, text) * unit.factor + unit.offset
-        )
+        return cls(spec, text, where, words, cells.numbers(words, text) * unit.factor + unit.offset)
 
     def faults(self) -> list[tuple[str, NDArray[np.bool_]]]:
         """Return the reasons for which rows cannot be used, with the rows that have them."""
-        found = [("no target value", tabular.is_missing(self.words, self.text))]
+        found = [("no target value", cells.is_missing(self.words, self.text))]
         if self.numbers is not None:
             found.append(("no target value that is a number", np.isnan(self.numbers)))
         return found

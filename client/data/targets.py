@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells
 from client.data.follow_up import hazard_targets
 from common.data_spec import ClassedSpec, Scalar
 from common.errors import DataError, StudyError
@@ -40,10 +40,10 @@ def class_numbers(
         if group is None:
             numbers[:] = number
         else:
-            numbers[tabular.matches(values, group)] = number
+            numbers[cells.matches(values, group)] = number
     unknown = values[numbers < 0]
     if len(unknown):
-        allowed = [tabular.as_text(v) for group in _groups(spec, classes) for v in group or ()]
+        allowed = [cells.as_text(v) for group in _groups(spec, classes) for v in group or ()]
         raise unknown_values(unknown, allowed, where=where, identifiers=identifiers)
     return numbers
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells
 from client.data.config_base import TextFormat
 from common.errors import DataError
 
@@ -52,9 +52,9 @@ class Clock:
         Raises:
             DataError: no time can be read at all.
         """
-        missing = tabular.is_missing(values, self.text)
+        missing = cells.is_missing(values, self.text)
         if self.unit is not None:
-            minutes = tabular.numbers(values, self.text) * MINUTES[self.unit]
+            minutes = cells.numbers(values, self.text) * MINUTES[self.unit]
         else:
             minutes = self._dates(values, column)
         minutes[missing] = np.nan

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import TableDataset
 from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
@@ -61,7 +61,7 @@ def _usable(
     for feature in spec.features:
         if feature.required and feature.name not in dataset.absent:
             needed[f"no {feature.name}"] = dataset.local(feature.name)
-    reasons = {why: tabular.is_missing(frame[column], dataset) for why, column in needed.items()}
+    reasons = {why: cells.is_missing(frame[column], dataset) for why, column in needed.items()}
     return _without(reasons, len(frame), dataset.path, log)
 
 
@@ -104,8 +104,8 @@ def _starts(dataset: RecordDataset, spec: RecordSpec, owner: str, log: Quarantin
     clock = clock_of(dataset, frame)
     start = _start(frame, dataset, spec, clock)
     reasons = {
-        "no record key": tabular.is_missing(frame[dataset.record], dataset),
-        "no patient id": tabular.is_missing(frame[owner], dataset),
+        "no record key": cells.is_missing(frame[dataset.record], dataset),
+        "no patient id": cells.is_missing(frame[owner], dataset),
         "repeated record key": frame[dataset.record].duplicated().to_numpy(bool),
         "no time zero": np.isnan(start),
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import DicomDataset
 from common.errors import DataError, StudyError
 
@@ -38,7 +38,7 @@ def read_findings(dataset: DicomDataset, findings: Sequence[str] | None) -> Find
     where, patient = str(dataset.labels), dataset.local("patient_id")
     frame = tabular.read_table(dataset.labels, dataset)
     tabular.require(frame, [patient, *map(dataset.local, findings)], where=where, text=dataset)
-    frame = frame[~tabular.is_missing(frame[patient], dataset)]  # noted where the labels are read
+    frame = frame[~cells.is_missing(frame[patient], dataset)]  # noted where the labels are read
     values = np.stack([_column(frame, name, dataset, where) for name in findings], axis=1)
     found: dict[str, NDArray[np.float32]] = {}
     doubtful = set()
@@ -61,9 +61,9 @@ def _column(
 ) -> NDArray[np.float32]:
     """Read a finding of all rows, [N]."""
     own = dataset.local(finding)
-    words: pd.Series[Any] = tabular.replaced(frame[own], dataset.replace.get(finding, {}))
+    words: pd.Series[Any] = cells.replaced(frame[own], dataset.replace.get(finding, {}))
     read = words.map(WORDS).to_numpy(dtype=np.float64, na_value=np.nan)
-    numbers = np.where(tabular.is_missing(words, dataset), UNKNOWN, read)
+    numbers = np.where(cells.is_missing(words, dataset), UNKNOWN, read)
     bad = int(np.isnan(numbers).sum())
     if bad:
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import DicomDataset
 from client.data.dicom.slices import Vector
 from client.data.quarantine import QuarantineLog
@@ -59,7 +59,7 @@ def read_labels(
     patients = frame[column["patient_id"]].tolist()
     numbers: Sequence[int] = [0] * len(patients)
     if classes is not None:
-        words = tabular.replaced(frame[column["label"]], dataset.replace.get("label", {})).tolist()
+        words = cells.replaced(frame[column["label"]], dataset.replace.get("label", {})).tolist()
         place = f"{where}, column '{column['label']}'"
         numbers = label_numbers(words, classes, where=place, identifiers=set(patients))
     splits = None
@@ -80,7 +80,7 @@ def _without_blanks(
     name = dataset.labels.name
     reasons = {"patient_id": "label row without patient", "label": "label row empty"}
     for key, own in column.items():
-        blank = tabular.is_missing(frame[own], dataset)
+        blank = cells.is_missing(frame[own], dataset)
         for row in frame.index[blank]:
             log.add(f"{name} row {int(row) + 1}", reasons[key])
         frame = frame[~blank]
@@ -111,7 +111,7 @@ def _points(
 ) -> dict[str, list[Vector]]:
     """Collect each patient's different points; a row without one is left out."""
     place: dict[str, Any] = {}
-    xyz = np.stack([tabular.numbers(frame[column[name]], dataset) for name in POINT], axis=1)
+    xyz = np.stack([cells.numbers(frame[column[name]], dataset) for name in POINT], axis=1)
     rows = zip(frame.index, frame[column["patient_id"]], xyz, strict=True)
     for row, patient, point in rows:
         if np.isnan(point).any():

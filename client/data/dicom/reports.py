@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import DicomDataset
 from client.data.quarantine import QuarantineLog
 from common.data_spec import ImageSpec
@@ -36,9 +36,9 @@ def read_reports(dataset: DicomDataset, spec: ImageSpec, log: QuarantineLog) -> 
     where, patient, own = str(dataset.labels), dataset.local("patient_id"), dataset.local(COLUMN)
     frame = tabular.read_table(dataset.labels, dataset)
     tabular.require(frame, [patient, own], where=where, text=dataset)
-    frame = frame[~tabular.is_missing(frame[patient], dataset)]
-    texts = tabular.replaced(frame[own], dataset.replace.get(COLUMN, {}))
-    texts = texts.mask(tabular.is_missing(texts, dataset), "")
+    frame = frame[~cells.is_missing(frame[patient], dataset)]
+    texts = cells.replaced(frame[own], dataset.replace.get(COLUMN, {}))
+    texts = texts.mask(cells.is_missing(texts, dataset), "")
     found: dict[str, NDArray[np.int64]] = {}
     differing = set()
     for row, name, text in zip(frame.index, frame[patient], texts, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import DicomDataset
 from client.data.dicom.labels import POINT
 from client.data.quarantine import QuarantineLog
@@ -32,8 +32,8 @@ def read_spots(dataset: DicomDataset, log: QuarantineLog) -> Spots:
     column = [dataset.local(name) for name in COLUMNS]
     frame = tabular.read_table(dataset.labels, dataset)
     tabular.require(frame, [patient, *column], where=where, text=dataset)
-    values = np.stack([tabular.numbers(frame[name], dataset) for name in column], axis=1)
-    blank = np.all([tabular.is_missing(frame[name], dataset) for name in column], axis=0).tolist()
+    values = np.stack([cells.numbers(frame[name], dataset) for name in column], axis=1)
+    blank = np.all([cells.is_missing(frame[name], dataset) for name in column], axis=0).tolist()
     found: dict[str, list[NDArray[np.float64]]] = {}
     doubtful = set()
     rows = zip(frame.index, frame[patient], values, blank, strict=True)

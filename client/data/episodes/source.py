@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.episodes.config import EpisodeDataset
 from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
@@ -29,7 +29,7 @@ class EpisodeSource:
     ) -> RawSamples:
         """Read the table, put each episode's decisions in order and encode them (see `Source.load`)."""
         frame, log = _rows(dataset, spec, spec.columns), QuarantineLog()
-        order = tabular.numbers(frame[dataset.order], dataset)
+        order = cells.numbers(frame[dataset.order], dataset)
         decided = _decided(frame, dataset, spec)
         keep = _usable(frame, dataset, spec, order, decided, log)
         frame, order, decided = frame[keep].reset_index(drop=True), order[keep], decided[keep]
@@ -105,7 +105,7 @@ def _states(
 
 def _owned(frame: pd.DataFrame, dataset: EpisodeDataset, log: QuarantineLog) -> NDArray[np.bool_]:
     """Tell which rows say whose they are, and note the others."""
-    known = ~tabular.is_missing(frame[dataset.patient], dataset)
+    known = ~cells.is_missing(frame[dataset.patient], dataset)
     for row in np.flatnonzero(~known):
         log.add(f"{dataset.path.name} row {row + 1}", "no patient id")
     return np.asarray(known)
@@ -114,10 +114,10 @@ def _owned(frame: pd.DataFrame, dataset: EpisodeDataset, log: QuarantineLog) -> 
 def _decided(frame: pd.DataFrame, dataset: EpisodeDataset, spec: EpisodeSpec) -> Floats:
     """Return each row's action, reward and probability, [rows, 3]; what is not known is NaN."""
     text = frame[dataset.local(spec.action)]
-    text = tabular.replaced(text, dataset.replace.get(spec.action, {}))
+    text = cells.replaced(text, dataset.replace.get(spec.action, {}))
     action = np.full(len(frame), np.nan)
     for number, values in enumerate(spec.actions.values()):
-        action[tabular.matches(text, values)] = number
+        action[cells.matches(text, values)] = number
     reward = np.clip(
         _numbers(frame, dataset, spec.reward), spec.reward_minimum, spec.reward_maximum
     )
@@ -130,7 +130,7 @@ def _decided(frame: pd.DataFrame, dataset: EpisodeDataset, spec: EpisodeSpec) ->
 
 def _numbers(frame: pd.DataFrame, dataset: EpisodeDataset, name: str) -> Floats:
     unit = conversion(name, "", dataset, where=str(dataset.path))
-    return tabular.numbers(frame[dataset.local(name)], dataset) * unit.factor + unit.offset
+    return cells.numbers(frame[dataset.local(name)], dataset) * unit.factor + unit.offset
 
 
 def _usable(
@@ -166,7 +166,7 @@ def _lacking(
     """Tell by reason which rows lack a feature that the study requires."""
     needed = [f.name for f in spec.features if f.required and f.name not in dataset.absent]
     return {
-        f"no {name}": np.asarray(tabular.is_missing(frame[dataset.local(name)], dataset))
+        f"no {name}": np.asarray(cells.is_missing(frame[dataset.local(name)], dataset))
         for name in needed
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.molecules.config import MoleculeDataset
 from client.data.molecules.reading import draw_all
 from client.data.quarantine import QuarantineLog
@@ -123,9 +123,9 @@ def usable_molecules(
         numbers of the rows [n], their samples [n, …], the keys of their compounds [n].
     """
     smiles = frame[dataset.local(spec.smiles)]
-    reasons: list[Bad] = [("no SMILES", tabular.is_missing(smiles, dataset)), *bad]
+    reasons: list[Bad] = [("no SMILES", cells.is_missing(smiles, dataset)), *bad]
     if dataset.patient is not None:
-        reasons.insert(0, ("no patient id", tabular.is_missing(frame[dataset.patient], dataset)))
+        reasons.insert(0, ("no patient id", cells.is_missing(frame[dataset.patient], dataset)))
     usable = np.ones(len(frame), dtype=np.bool_)
     for reason, found in reasons:
         for row in np.flatnonzero(found & usable):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import DicomDataset
 
 
@@ -15,5 +15,5 @@ def labelled_patients(dataset: DicomDataset) -> list[str]:
     column = dataset.local("patient_id")
     frame = tabular.read_table(dataset.labels, dataset, [column])
     tabular.require(frame, [column], where=str(dataset.labels), text=dataset)
-    named = frame[column][~tabular.is_missing(frame[column], dataset)]
+    named = frame[column][~cells.is_missing(frame[column], dataset)]
     return sorted(set(named.tolist()))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.features import Columns, encode
 from client.data.quarantine import QuarantineLog
 from client.data.records.config import RecordDataset
@@ -156,7 +156,7 @@ def _usable(
     log: QuarantineLog,
 ) -> NDArray[np.bool_]:
     def missing(name: str) -> NDArray[np.bool_]:
-        return tabular.is_missing(frame[name], dataset)
+        return cells.is_missing(frame[name], dataset)
 
     reasons = [
         ("no record key", missing(dataset.record)),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.quarantine import QuarantineLog
 from client.data.records.config import RecordDataset
 from client.data.records.grid import Floats, Steps
@@ -101,7 +101,7 @@ class _Readings:
         rows = np.arange(len(block))
         if dataset.variable:
             names = block[dataset.variable]
-            rows = np.flatnonzero(tabular.matches(names, [dataset.local(variable.name)]))
+            rows = np.flatnonzero(cells.matches(names, [dataset.local(variable.name)]))
         values = self._values(variable, block[column].iloc[rows])
         known = ~np.isnan(values)
         rows = rows[known]
@@ -109,9 +109,9 @@ class _Readings:
 
     def _values(self, variable: Variable, text: pd.Series[str]) -> Floats:
         """Return values in the study's unit, NaN where there is none or an impossible one."""
-        words = tabular.replaced(text, self._dataset.replace.get(variable.name, {}))
-        values = tabular.numbers(words, self._dataset)
-        blank = tabular.is_missing(words, self._dataset)
+        words = cells.replaced(text, self._dataset.replace.get(variable.name, {}))
+        values = cells.numbers(words, self._dataset)
+        blank = cells.is_missing(words, self._dataset)
         self._counts[f"{variable.name}: no number"] += int((np.isnan(values) & ~blank).sum())
         unit = conversion(variable.name, variable.unit, self._dataset, where=self._where)
         values = values * unit.factor + unit.offset

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.quarantine import QuarantineLog
 from client.data.signals.config import SignalDataset
 from client.data.split import declared_splits
@@ -77,7 +77,7 @@ def read_labels(
         parts = {name: [] for name in frame[key]}
         return Labels(by_record, parts, _patients(frame, dataset), _splits(frame, where))
     identifiers = set(frame[key]) | set(frame.get("patient_id", ()))
-    words = tabular.replaced(frame["label"], dataset.replace.get("label", {})).tolist()
+    words = cells.replaced(frame["label"], dataset.replace.get("label", {})).tolist()
     numbers = label_numbers(
         words, classes, where=f"{where}, column 'label'", identifiers=identifiers
     )
@@ -92,7 +92,7 @@ def read_labels(
 def _without_blanks(
     frame: pd.DataFrame, column: str, dataset: SignalDataset, log: QuarantineLog
 ) -> pd.DataFrame:
-    blank = tabular.is_missing(frame[column], dataset)
+    blank = cells.is_missing(frame[column], dataset)
     for row in frame.index[blank]:
         log.add(f"{dataset.labels.name} row {int(row) + 1}", f"label row without {column}")
     frame = frame[~blank]
@@ -137,8 +137,8 @@ def _seconds(
     """
     if column not in frame.columns:
         return np.full(len(frame), default)
-    seconds = tabular.numbers(frame[column], dataset)
-    unread = int((np.isnan(seconds) & ~tabular.is_missing(frame[column], dataset)).sum())
+    seconds = cells.numbers(frame[column], dataset)
+    unread = int((np.isnan(seconds) & ~cells.is_missing(frame[column], dataset)).sum())
     if unread:
         raise DataError(
             f"{unread} values of '{column}' are no numbers.",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import parquet, tabular
+from client.data import cells, parquet, tabular
 from client.data.signals.config import SignalDataset
 from client.data.signals.waveform import (
     MAX_SAMPLES,
@@ -36,7 +36,7 @@ class TextFormatReader:
         """Read the wanted columns."""
         frame = self._frame(name, folder, wanted)
         columns = [column for column in frame.columns if is_wanted(column, wanted)]
-        values = {column: tabular.numbers(frame[column], self._dataset) for column in columns}
+        values = {column: cells.numbers(frame[column], self._dataset) for column in columns}
         if not columns:
             return {}
         rate, place = self._clock(frame)
@@ -73,7 +73,7 @@ class TextFormatReader:
             return self._dataset.rate_hz, None
         if self._dataset.time not in frame.columns:
             raise UnusableRecording(f"there is no column '{self._dataset.time}'")
-        seconds = tabular.numbers(frame[self._dataset.time], self._dataset)
+        seconds = cells.numbers(frame[self._dataset.time], self._dataset)
         seconds = seconds * MINUTES[self._dataset.time_unit] * 60.0
         return _regular(seconds, self._dataset.rate_hz)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.config import (
     DatasetConfig,
     DicomDataset,
@@ -114,6 +114,6 @@ def _if_any(frame: pd.DataFrame, patient: str) -> tuple[pd.DataFrame | None, str
 
 def _first(patients: pd.Series[Any], values: pd.Series[Any], dataset: Any) -> pd.Series[Any]:
     """Return each patient's first value that is not missing."""
-    known = ~tabular.is_missing(values, dataset)
+    known = ~cells.is_missing(values, dataset)
     found = pd.Series(values[known].to_numpy(), index=patients[known].to_numpy(), dtype=str)
     return found[~found.index.duplicated()]

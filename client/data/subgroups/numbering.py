@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.data import tabular
+from client.data import cells
 from client.data.config_base import TextFormat
 from client.data.units import conversion
 from common.subgroups import Subgroup
@@ -29,11 +29,11 @@ def group_numbers(
     Raises:
         DataError: the site's unit cannot be converted to the bands'.
     """
-    words = tabular.replaced(values, text.replace.get(subgroup.source, {}))
+    words = cells.replaced(values, text.replace.get(subgroup.source, {}))
     if subgroup.bands is None:
         return _named(words, subgroup)
     own = conversion(subgroup.source, unit, text, where=f"subgroup '{subgroup.name}'")
-    numbers = tabular.numbers(words, text) * own.factor + own.offset
+    numbers = cells.numbers(words, text) * own.factor + own.offset
     found = np.searchsorted(subgroup.bands, numbers, side="right")
     return np.where(np.isnan(numbers), NOWHERE, found).astype(np.int64)
 
@@ -43,5 +43,5 @@ def _named(words: pd.Series[str], subgroup: Subgroup) -> NDArray[np.int64]:
     small = words.str.casefold()
     for number, group in enumerate((subgroup.groups or {}).values()):
         tokens = [v.casefold() if isinstance(v, str) else v for v in group]
-        found[tabular.matches(small, tokens)] = number
+        found[cells.matches(small, tokens)] = number
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from client.data import tabular
+from client.data import cells, tabular
 from client.data.units import Conversion, between, conversion
 from client.doctor.data import recorded
 from client.doctor.data.patients import LEAST_ROWS
@@ -150,8 +150,8 @@ def _converted(
     column: Any, each: Feature | Quantity, text: TextFormat, where: str
 ) -> NDArray[np.float64]:
     unit = conversion(each.name, each.unit, text, where=where)
-    words = tabular.replaced(column, text.replace.get(each.name, {}))
-    return tabular.numbers(words, text) * unit.factor + unit.offset
+    words = cells.replaced(column, text.replace.get(each.name, {}))
+    return cells.numbers(words, text) * unit.factor + unit.offset
 
 
 def _records(config: RecordDataset, variables: Sequence[Variable], where: str) -> Iterator[Looked]:
@@ -181,7 +181,7 @@ def _column(block: Any, config: RecordDataset, each: Variable) -> Any:
         return block[local] if local in block.columns else None
     if not {config.variable, config.value} <= {*block.columns}:
         return None
-    return block[config.value][tabular.matches(block[config.variable], [local])]
+    return block[config.value][cells.matches(block[config.variable], [local])]
 
 
 def _known(parts: Sequence[NDArray[np.float64]]) -> int:
@@ -198,7 +198,7 @@ def _series(config: SeriesDataset, spec: SeriesSpec, where: str) -> Iterator[Loo
     if config.factor != 1.0 or offset:
         unit = Conversion(config.factor, offset)
     parts = [
-        tabular.numbers(column, config) * unit.factor + unit.offset
+        cells.numbers(column, config) * unit.factor + unit.offset
         for column in recorded.readings(config, ROWS)
     ]
     values = np.concatenate([np.empty(0), *parts])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from client.data import tabular
+from client.data import cells
 from client.data.cohort import Cohort
 from client.data.config_base import TextFormat
 from client.data.times import Clock
@@ -191,11 +191,11 @@ def test_marks_of_numbers(
     decimal: str, thousands: str | None, written: list[str], meant: list[float | None]
 ) -> None:
     text = TextFormat(decimal=decimal, thousands=thousands)
-    found = tabular.numbers(pd.Series(written, dtype=str), text)
+    found = cells.numbers(pd.Series(written, dtype=str), text)
     np.testing.assert_allclose(found, np.array(meant, float))
 
 
 def test_a_missing_number_is_known_with_a_decimal_comma() -> None:
     text = TextFormat(decimal=",", missing=(-9, "-99.5"))
-    found = tabular.is_missing(pd.Series(["-9,0", "-9", "-99,5", "9,0", "0,9"]), text)
+    found = cells.is_missing(pd.Series(["-9,0", "-9", "-99,5", "9,0", "0,9"]), text)
     assert found.tolist() == [True, True, True, False, False]
